@@ -1,0 +1,122 @@
+"""genossl in a notebook: sequences or a FASTA file in, vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from genossl.errors import InputError
+from genossl.genome import fasta, inputs
+from genossl.model import checkpoint, embedding
+from genossl.model.embedding import Pool
+from genossl.model.encoder import Encoder, encoder_device
+
+
+def load_encoder(path: str | Path, device: str = "auto") -> Encoder:
+    """The encoder that `genossl pretrain` wrote into a folder, in eval mode on `device`.
+
+    `path` is the folder or its encoder.safetensors; device is auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or
+    mps. Raises InputError for a missing or damaged file, or a device that is not there.
+    """
+    return checkpoint.load_encoder(path, str(encoder_device(device)))
+
+
+def embed(
+    encoder: Encoder | str | Path, sequences: Iterable[Any], pool: Pool = "last", both_strands: bool = True
+) -> np.ndarray:
+    """One vector per sequence, float32 (n, C) in the order given; (n, 2C) for pool "both".
+
+    sequences: str, bytes, Bio.Seq, SeqRecord, or uint8 arrays of codes (A, C, G, T = 0..3, N = 4); any lengths.
+    `both_strands` averages a sequence and its reverse complement, so the strand given does not matter. The result does
+    not depend on the order or on what else is embedded in the same call, to 1e-5.
+    Raises InputError for a sequence that is empty or holds other letters.
+    """
+    if isinstance(encoder, (str, Path)):
+        encoder = load_encoder(encoder)
+    tokens = [_tokens(sequence, i) for i, sequence in enumerate(_many(sequences))]
+    return embedding.embed(encoder, tokens, pool, both_strands)
+
+
+def embed_fasta(
+    encoder: Encoder | str | Path,
+    path: str | Path,
+    window: int = 500,
+    step: int = 0,
+    pool: Pool = "last",
+    both_strands: bool = True,
+) -> pd.DataFrame:
+    """Windows of a FASTA file (plain or compressed): contig, start, end (0-based, half-open), n_N, vector.
+
+    window: bases, 0 for whole records; step: bases from one window to the next, 0 for no overlap. The last window of a
+    record ends with it. Raises InputError as ingest does.
+    """
+    if isinstance(encoder, (str, Path)):
+        encoder = load_encoder(encoder)
+    items = list(inputs.read(path, window, step))
+    table = pd.DataFrame([item.row for item in items]).drop(columns="id")
+    vectors = embedding.embed(encoder, [item.tokens for item in items], pool, both_strands)
+    return table.assign(vector=list(vectors))
+
+
+class GenomeEmbedder(TransformerMixin, BaseEstimator):
+    """scikit-learn transformer: sequences to embeddings of a pretrained, frozen encoder.
+
+    Parameters are those of `embed`; `checkpoint` is the folder of a run. Nothing is learnt in `fit`.
+    """
+
+    def __init__(
+        self, checkpoint: str | Path = "", pool: Pool = "last", both_strands: bool = True, device: str = "auto"
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.pool = pool
+        self.both_strands = both_strands
+        self.device = device
+
+    def fit(self, X: Sequence[Any], y: Any = None) -> GenomeEmbedder:
+        self.encoder_ = load_encoder(self.checkpoint, self.device)
+        return self
+
+    def transform(self, X: Sequence[Any]) -> np.ndarray:
+        """float32 (n, C) for n sequences."""
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self, "encoder_")
+        return embed(self.encoder_, X, self.pool, self.both_strands)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        width = self.encoder_.channels * (2 if self.pool == "both" else 1)
+        return np.array([f"genossl{i}" for i in range(width)], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        return tags
+
+
+def _many(sequences: Iterable[Any]) -> Iterable[Any]:
+    if isinstance(sequences, (str, bytes)):
+        raise InputError("embed: expected a list of sequences, found a single one; put it in a list")
+    return sequences
+
+
+def _tokens(sequence: Any, i: int) -> np.ndarray:
+    if isinstance(sequence, np.ndarray) and sequence.dtype == np.uint8 and sequence.ndim == 1:
+        tokens = sequence
+        if tokens.size and tokens.max() > 5:
+            raise InputError(f"sequence {i}: codes go from 0 to 5, found {tokens.max()}")
+    else:
+        raw = sequence if isinstance(sequence, bytes) else str(getattr(sequence, "seq", sequence)).encode()
+        try:
+            tokens = fasta.tokenise(raw).tokens
+        except fasta.BadLetter as error:
+            raise InputError(f"sequence {i}: {error}") from None
+    if not len(tokens):
+        raise InputError(f"sequence {i}: is empty")
+    return tokens

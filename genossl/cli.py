@@ -1,0 +1,253 @@
+"""The command line: one subcommand per verb. A verb is imported only when it is called, so that help comes at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genossl import __version__, files
+from genossl.errors import InputError, Stopped
+
+EPILOG = (
+    "Exit codes: 0 done; 2 your input is wrong (one line says what); 75 stopped early, run again to go on; "
+    "130 interrupted; 1 a bug."
+)
+PATH = click.Path(path_type=Path)
+
+config_option = click.option(
+    "--config", "config_file", metavar="FILE", help="YAML file; the section named like the verb is used."
+)
+settings_option = click.option("--settings", metavar="JSON", help="Settings as one JSON object, over --config.")
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over all else; repeatable."
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+threads_option = click.option("--threads", default=0, show_default=True, help="CPU threads; 0: as torch finds.")
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")
+@click.version_option(__version__, prog_name="genossl")
+def cli(quiet: bool) -> None:
+    """Self-supervised learning on DNA, from FASTA to a verdict."""
+    files.quiet = quiet
+    logging.basicConfig(format="genossl: %(message)s", level=logging.WARNING if quiet else logging.INFO, force=True)
+
+
+def _settings(verb: str, config_file: str | None, settings: str | None, assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The verb's section of the file, the JSON object and the single assignments, in this order."""
+    from genossl import config
+
+    mapping: dict[str, Any] = (config.read_yaml(config_file).get(verb) or {}) if config_file else {}
+    mapping = config.merge(mapping, _json(settings))
+    nested = {verb: mapping}
+    for assignment in assignments:
+        config.set_path(nested, assignment if assignment.partition("=")[0].count(".") else f"{verb}.{assignment}")
+    if extra := [name for name in nested if name != verb]:
+        raise InputError(f"--set {extra[0]}: expected {verb}.key=value")
+    return nested[verb]
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--settings: is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError("--settings: expected a JSON object")
+    return value
+
+
+def _recipe(config_file: str | None, settings: str | None, assignments: tuple[str, ...], method: str | None) -> dict:
+    from genossl import config, recipe
+
+    mapping = config.merge(recipe.preset(config_file) if config_file else {}, _json(settings))
+    for assignment in assignments:
+        config.set_path(mapping, assignment)
+    return mapping | ({"name": method} if method else {})
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
+@config_option
+@settings_option
+@set_option
+def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
+    """Read genomes into a token store.
+
+    PATH is FASTA or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with the
+    columns genome and path, any others kept), or - for standard input.
+    """
+    from genossl import config
+    from genossl.verbs import ingest as verb
+
+    built = config.build(verb.Settings, _settings("ingest", config_file, settings, assignments), "ingest")
+    summary = verb.run(list(paths), out, built)
+    click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("store", type=PATH, metavar="STORE")
+@click.option("--out", required=True, type=PATH, metavar="RUN", help="Folder of the run; an unfinished one is resumed.")
+@click.option("--method", metavar="NAME", help="Pretext method; `genossl methods` lists them.")
+@click.option("--config", "config_file", metavar="FILE", help="A preset's name or a YAML file with its sections.")
+@settings_option
+@set_option
+@device_option
+@threads_option
+@click.option("--time-limit", default=0.0, metavar="MINUTES", help="Save, stop and exit 75 after so long; 0: no limit.")
+def pretrain(
+    store: Path, out: Path, method: Any, config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
+    time_limit: float,
+) -> None:  # fmt: skip
+    """Train an encoder on a token store.
+
+    Presets: default, short (150-base reads), kmer_mlp, paper_150, paper_1000. Settings are --set pretrain.KEY,
+    encoder.KEY and method.KEY; `genossl methods NAME` lists them. The same command resumes a run that was stopped.
+    """
+    from genossl.verbs import pretrain as verb
+
+    jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit)
+    verb.run(store, out, _recipe(config_file, settings, assignments, method), jobs)
+    click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("encoder", metavar="ENCODER")
+@click.argument("source", metavar="INPUT")
+@click.option("--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz or .parquet")
+@click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
+@config_option
+@settings_option
+@set_option
+@device_option
+@threads_option
+def embed(
+    encoder: str, source: str, out: Path, sequences: Any, config_file: Any, settings: Any, assignments: Any,
+    device: str, threads: int,
+) -> None:  # fmt: skip
+    """Embed sequences.
+
+    ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA (also - for standard
+    input), a token store, or a labelled table (.tsv with id, label, and sequence or coordinates). Coordinates are
+    0-based and half-open.
+    """
+    from genossl import config
+    from genossl.verbs import embed as verb
+
+    built = config.build(verb.Settings, _settings("embed", config_file, settings, assignments), "embed")
+    click.echo(f"{out}: {verb.run(encoder, source, out, built, sequences, device, threads):,} rows")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("embeddings", nargs=-1, required=True, type=PATH, metavar="EMBEDDINGS...")
+@click.option("--labels", required=True, type=PATH, metavar="TSV", help="Columns id, label; optional split and group.")
+@click.option("--out", required=True, type=PATH, metavar="SCORES", help="The table of scores, .tsv")
+@click.option("--task", help="Name of the task; default: the labels' file name.")
+@config_option
+@settings_option
+@set_option
+@click.option("--threads", default=1, show_default=True, help="Embeddings probed at once.")
+def probe(
+    embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, config_file: Any, settings: Any, assignments: Any,
+    threads: int,
+) -> None:  # fmt: skip
+    """Score frozen embeddings on a labelled table, at growing numbers of labels."""
+    from genossl import config
+    from genossl.verbs import probe as verb
+
+    built = config.build(verb.Settings, _settings("probe", config_file, settings, assignments), "probe")
+    verb.run(list(embeddings), labels, task or labels.name.split(".")[0], out, built, threads)
+    click.echo(f"{out}: {len(embeddings)} embeddings")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("results", type=PATH, metavar="RESULTS")
+@click.option("--out", required=True, type=PATH, metavar="FILE", help="The report, one self-contained .html")
+@config_option
+@settings_option
+@set_option
+def report(results: Path, out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
+    """Write the report of a results folder and print its three findings."""
+    from genossl import config
+    from genossl.verbs import report as verb
+
+    built = config.build(verb.Settings, _settings("report", config_file, settings, assignments), "report")
+    for line in verb.run(results, out, built):
+        click.echo(line)
+    click.echo(f"report: {out}")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("config_file", type=PATH, metavar="CONFIG.YAML")
+def check(config_file: Path) -> None:
+    """Check a workflow's configuration and sheets; name every mistake at once."""
+    from genossl.verbs import check as verb
+
+    for line in verb.run(config_file):
+        click.echo(line)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("name", required=False)
+def methods(name: str | None) -> None:
+    """List the pretext methods, or show one with its settings and their defaults."""
+    from genossl.verbs import methods as verb
+
+    for line in verb.run(name):
+        click.echo(line)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("store", type=PATH, metavar="STORE")
+@click.option("--method", metavar="NAME", help="Pretext method.")
+@click.option("--config", "config_file", metavar="FILE", help="A preset's name or a YAML file.")
+@settings_option
+@set_option
+@click.option("--rows", default=1, show_default=True, help="Windows to show.")
+def preview(store: Path, method: Any, config_file: Any, settings: Any, assignments: Any, rows: int) -> None:
+    """Show what a method asks of the encoder: one window and its views, in letters."""
+    from genossl.verbs import preview as verb
+
+    for line in verb.run(store, _recipe(config_file, settings, assignments, method), rows):
+        click.echo(line)
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line and exit 2, a stop that can be resumed is exit 75."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except InputError as error:
+        click.echo(f"genossl: {_one_line(error)}", err=True)
+        code = 2
+    except Stopped as stopped:
+        click.echo(f"genossl: {stopped}", err=True)
+        code = 75
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
+    else:
+        code = 0
+    sys.exit(code)
+
+
+def _one_line(error: InputError) -> str:
+    """Names come from files: what would move the cursor or end the line is shown, not obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))

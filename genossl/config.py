@@ -1,0 +1,110 @@
+"""A YAML section becomes a frozen settings object; all mistakes are named in one message."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genossl.errors import InputError
+
+T = TypeVar("T")
+LARGEST_YAML = 1 << 20  # bytes; a configuration is a page of text
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML 1.2 mapping, read without code tags, aliases or duplicate keys.
+
+    Raises InputError with file and line.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size > LARGEST_YAML:
+        raise InputError(f"{path}: {path.stat().st_size} bytes; a configuration has at most {LARGEST_YAML}")
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        text = path.read_text(encoding="utf-8")
+        for event in yaml.parse(text):
+            if isinstance(event, AliasEvent):
+                raise InputError(f"{path} line {event.start_mark.line + 1}: aliases (*{event.anchor}) are not accepted")
+        value = yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InputError(f"{path} line {mark.line + 1 if mark else '?'}: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a mapping of sections, found {type(value).__name__}")
+    if "__use_yte__" in value:
+        raise InputError(f"{path}: the key __use_yte__ would run code; remove it")
+    return value
+
+
+def mistakes(cls: type, mapping: Any, where: str) -> list[str]:
+    """One sentence for each thing wrong with `mapping` as fields of the dataclass `cls`."""
+    return _validate(cls, mapping, where)[1]
+
+
+def build(cls: type[T], mapping: Any, where: str) -> T:
+    """The settings object; raises one InputError that lists every mistake."""
+    value, wrong = _validate(cls, mapping, where)
+    if wrong:
+        raise InputError("; ".join(wrong))
+    return value
+
+
+def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
+    from pydantic import TypeAdapter, ValidationError
+
+    if mapping is None:
+        mapping = {}
+    if not isinstance(mapping, dict):
+        return None, [f"{where}: expected key: value pairs, found {mapping!r}"]
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    wrong = []
+    for key in mapping:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+            wrong.append(f"{where}.{key}: unknown key; {hint}")
+    value = None
+    try:
+        value = TypeAdapter(cls).validate_python({k: v for k, v in mapping.items() if k in known})
+    except ValidationError as error:
+        for item in error.errors():
+            path = ".".join(map(str, item["loc"]))
+            message = item["msg"].removeprefix("Value error, ")
+            wrong.append(f"{where}.{path}: {message}, found {item['input']!r}" if path else f"{where}: {message}")
+    return value, wrong
+
+
+def set_path(mapping: dict[str, Any], assignment: str) -> None:
+    """Apply one `section.key=value` of the command line in place; the value is read as YAML."""
+    from ruamel.yaml import YAML
+
+    path, equals, text = assignment.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys) or len(keys) < 2:
+        raise InputError(f"--set {assignment}: expected section.key=value")
+    for key in keys[:-1]:
+        mapping = mapping.setdefault(key, {})
+        if not isinstance(mapping, dict):
+            raise InputError(f"--set {assignment}: {key} is no section")
+    mapping[keys[-1]] = YAML(typ="safe", pure=True).load(text)
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` laid on top, section by section; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,53 @@
+"""Embeddings on disk: vectors and the table of what each row is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from genossl.errors import InputError
+from genossl.files import read_sheet
+
+SUFFIXES = (".npy", ".npz", ".parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """vectors: float32 (n, C); rows: one line per vector with at least the column id."""
+
+    vectors: np.ndarray
+    rows: pd.DataFrame
+
+
+def read_table(path: str | Path) -> Table:
+    """Read .npy (its rows lie beside it as .tsv), .npz or .parquet, as `genossl embed` writes them.
+
+    Raises InputError for a missing or damaged file, another number of rows than vectors, or values that are not finite.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: embeddings end in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.suffix == ".npy":
+            table = Table(
+                np.load(path, mmap_mode="r", allow_pickle=False), read_sheet(path.with_suffix(".tsv"), ("id",))
+            )
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                rows = {name.removeprefix("row_"): archive[name] for name in archive.files if name != "vectors"}
+                table = Table(archive["vectors"], pd.DataFrame(rows))
+        else:
+            frame = pd.read_parquet(path)
+            table = Table(np.stack(frame.pop("vector").to_numpy()), frame)
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise InputError(f"{path}: is no table of embeddings ({error})") from None
+    if len(table.rows) != len(table.vectors):
+        raise InputError(f"{path}: {len(table.vectors)} vectors and {len(table.rows)} rows; embed it again")
+    if not np.isfinite(table.vectors).all():
+        raise InputError(f"{path}: holds values that are not finite")
+    return table

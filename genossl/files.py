@@ -1,0 +1,217 @@
+"""Whole files or none: atomic writes, checksums, provenance, sheets, progress.
+
+A file appears under its final name only when every byte of it is on disk; beside each artefact lies what made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from genossl.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", "pyfaidx", "snakemake")
+quiet = False  # set by the command line's --quiet
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Say which path a failing disk belongs to."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its name at a clean exit and vanishes otherwise.
+
+    Raises InputError where the folder cannot be written.
+    """
+    path = Path(path)
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        encoding = None if "b" in mode else "utf-8"
+        with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as stream:
+            yield stream
+            with disk(path):
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` at a clean exit, in place of an older one, and vanishes otherwise."""
+    path = Path(path)
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            if file.is_file():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+        os.chmod(temporary, 0o777 & ~_umask())
+        old = None
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+            os.replace(path, old / "old")
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+        if old:
+            shutil.rmtree(old)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    with atomic(path, "w") as stream:
+        json.dump(value, stream, indent=1, default=_plain, allow_nan=False)
+        stream.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Raises InputError where the file is absent or is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is damaged, not JSON ({error})") from None
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Tab-separated, header line, no quoting: names are written byte for byte."""
+    with atomic(path, "w") as stream:
+        stream.write("\t".join(map(str, frame.columns)) + "\n")
+        columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
+        stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value).replace("\t", " ").replace("\n", " ")
+
+
+def read_sheet(path: str | Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A TSV with a header line as strings: "NA" and "001" stay what they are, lines that start with # are comments.
+
+    Raises InputError for a missing file, a missing or repeated column, a row of another length, or no rows.
+    """
+    import gzip
+
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    raw = path.read_bytes()
+    try:
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
+    lines = [(i, line.rstrip("\r")) for i, line in enumerate(text.split("\n"), 1)]
+    lines = [(i, line.split("\t")) for i, line in lines if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
+    header = [name.strip() for name in lines[0][1]]
+    if repeated := {name for name in header if header.count(name) > 1}:
+        raise InputError(f"{path} line {lines[0][0]}: column {sorted(repeated)[0]!r} occurs more than once")
+    if missing := [name for name in required if name not in header]:
+        raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
+    for i, cells in lines[1:]:
+        if len(cells) != len(header):
+            raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
+    if len(lines) == 1:
+        raise InputError(f"{path}: has a header line and no rows")
+    return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that shape a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def write_provenance(
+    artefact: str | Path, verb: str, settings: Any, inputs: dict[str, Path], seed: int | None = None, **more: Any
+) -> None:
+    """Write `<artefact>.provenance.json`: verb, resolved settings, seed, versions, checksums of the input files."""
+    record = {
+        "artefact": Path(artefact).name,
+        "verb": verb,
+        "settings": settings,
+        "seed": seed,
+        "versions": versions(),
+        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+        **more,
+    }
+    write_json(f"{artefact}.provenance.json", record)
+
+
+def progress(items: Any = None, desc: str = "", unit: str = "it", total: int | None = None, initial: int = 0) -> Any:
+    """A progress bar on a terminal; silent elsewhere and with --quiet, so that logs stay readable."""
+    from tqdm import tqdm
+
+    silent = quiet or not sys.stderr.isatty()
+    return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=silent, mininterval=0.5, leave=False)

@@ -1,0 +1,120 @@
+"""What can be embedded: a labelled table, a token store or FASTA, as a stream of named sequences."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genossl.errors import InputError
+from genossl.genome import fasta
+from genossl.genome.alphabet import N, reverse_complement
+from genossl.genome.labels import read_labels
+from genossl.genome.store import TokenStore
+
+
+class Item(NamedTuple):
+    row: dict[str, Any]  # id, where it comes from, n_N, length
+    tokens: np.ndarray  # uint8 (L,)
+
+
+def read(path: str | Path, window: int, step: int, sequences: str | Path | None = None) -> Iterator[Item]:
+    """The sequences of any accepted input, told by what it is: a store, a table with id and label, else FASTA.
+
+    A labelled table gives one sequence per row: its own, or the one at its coordinates in `sequences` (a store or
+    FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records).
+    """
+    path = Path(path)
+    if (path / "store.json").is_file():
+        store = TokenStore.open(path)
+        records = (
+            (c.genome, c.contig, store.tokens[c.offset : c.offset + c.length]) for c in store.contigs.itertuples()
+        )
+        return _windows(records, window, step)
+    if is_table(path):
+        return _labelled(path, sequences)
+    return _windows((("", record.name, record.tokens) for record in fasta.records(path)), window, step)
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file is a labelled table: its header line has the columns id and label."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            for line in stream:
+                if line.strip() and not line.startswith(b"#"):
+                    return {b"id", b"label"} <= set(line.strip().split(b"\t"))
+    except (OSError, EOFError):
+        pass  # FASTA's own reader says what is wrong with it
+    return False
+
+
+def starts(length: int, window: int, step: int) -> list[int]:
+    """Where windows begin so that each base of a record is in one; the last window ends with the record.
+
+    A record shorter than the window is one window of its own length.
+    """
+    if not window or length <= window:
+        return [0]
+    first = list(range(0, length - window + 1, step or window))
+    return first if first[-1] + window == length else [*first, length - window]
+
+
+def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: int) -> Iterator[Item]:
+    for genome, contig, tokens in records:
+        for start in starts(len(tokens), window, step):
+            part = np.asarray(tokens[start : start + window] if window else tokens)
+            end = start + len(part)
+            place = {"genome": genome} if genome else {}
+            name = f"{genome}:{contig}:{start}-{end}" if genome else f"{contig}:{start}-{end}"
+            yield Item(
+                {"id": name, **place, "contig": contig, "start": start, "end": end, "n_N": int((part == N).sum())}, part
+            )
+
+
+def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
+    table = read_labels(path)
+    if "sequence" in table:
+        for row in table.itertuples():
+            try:
+                bases = fasta.tokenise(row.sequence.encode())
+            except fasta.BadLetter as error:
+                raise InputError(f"{path}: sequence of id {row.id!r}: {error}") from None
+            if not len(bases.tokens):
+                raise InputError(f"{path}: id {row.id!r} has no sequence")
+            yield Item({"id": row.id, "length": len(bases.tokens), "n_N": bases.counts.n_N}, bases.tokens)
+        return
+    if "start" not in table:
+        raise InputError(f"{path}: expected a column sequence, or contig, start and end")
+    if sequences is None:
+        raise InputError(f"{path}: holds coordinates; say where the sequences are: --sequences STORE or FASTA")
+    strands = table["strand"] if "strand" in table else ["+"] * len(table)
+    genomes = table["genome"] if "genome" in table else [None] * len(table)
+    places = list(zip(table["id"], genomes, table["contig"], table["start"], table["end"], strands, strict=True))
+    if (Path(sequences) / "store.json").is_file():
+        found = _of_store(path, TokenStore.open(sequences), places)
+    else:
+        requests = [(contig, start, end, "-" if strand == "-" else "+") for _, _, contig, start, end, strand in places]
+        found = iter(fasta.fetch(sequences, requests))
+    for (name, genome, contig, start, end, strand), tokens in zip(places, found, strict=True):
+        place = {} if genome is None else {"genome": genome}
+        place |= {"contig": contig, "start": start, "end": end, "strand": strand}
+        yield Item({"id": name, **place, "n_N": int((tokens == N).sum())}, tokens)
+
+
+def _of_store(path: Path, store: TokenStore, places: list[tuple]) -> Iterator[np.ndarray]:
+    contigs: dict[tuple, np.ndarray] = {}
+    for name, genome, contig, start, end, strand in places:
+        if (genome, contig) not in contigs:
+            contigs[genome, contig] = store.contig(contig, genome)
+        tokens = contigs[genome, contig]
+        if end > len(tokens):
+            raise InputError(f"{path}: id {name!r} ends at {end}; {contig} has {len(tokens)} bases")
+        part = np.asarray(tokens[start:end])
+        yield reverse_complement(part) if strand == "-" else part

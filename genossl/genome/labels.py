@@ -1,0 +1,46 @@
+"""A labelled table: which sequence belongs to which class, group and split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from genossl.errors import InputError
+from genossl.files import read_sheet
+
+SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "val": "validation", "test": "test"}
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Rows of a TSV with id, label and optional split, group, sequence | genome, contig, start, end, strand.
+
+    start and end are 0-based and half-open, as integers; "dev" and "val" are read as validation; all else stays text.
+    Raises InputError naming file and row for an empty or repeated id, an unknown split, or bad coordinates.
+    """
+    table = read_sheet(path, required=("id", "label"))
+    for name in ("id", "label"):
+        if (empty := table.index[table[name] == ""]).size:
+            raise InputError(f"{path} row {empty[0] + 1}: empty {name}")
+    if (repeated := table["id"][table["id"].duplicated()]).size:
+        raise InputError(f"{path}: id {repeated.iloc[0]!r} occurs more than once")
+    if "split" in table:
+        known = table["split"].str.lower().map(SPLITS)
+        if (unknown := table.index[known.isna() & (table["split"] != "")]).size:
+            raise InputError(
+                f"{path} row {unknown[0] + 1}: split {table['split'][unknown[0]]!r}; expected train, validation or test"
+            )
+        table["split"] = known.fillna("")
+    if "start" in table or "end" in table:
+        if missing := [name for name in ("contig", "start", "end") if name not in table]:
+            raise InputError(f"{path}: coordinates need contig, start and end; no column {', '.join(missing)}")
+        for name in ("start", "end"):
+            bad = table.index[~table[name].str.fullmatch(r"\d+")]
+            if bad.size:
+                raise InputError(f"{path} row {bad[0] + 1}: {name} {table[name][bad[0]]!r} is no whole number")
+            table[name] = table[name].astype("int64")
+        if (empty := table.index[table["start"] >= table["end"]]).size:
+            raise InputError(f"{path} row {empty[0] + 1}: start must be smaller than end (0-based, half-open)")
+    if "strand" in table and (bad := table.index[~table["strand"].isin(["+", "-", "."])]).size:
+        raise InputError(f"{path} row {bad[0] + 1}: strand {table['strand'][bad[0]]!r}; expected + or -")
+    return table

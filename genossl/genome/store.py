@@ -1,0 +1,159 @@
+"""The token store: every base of a collection as one byte of one flat file, and a table that says whose it is.
+
+A folder with `tokens.bin` (uint8), `contigs.tsv` (where each contig lies), `genomes.tsv` (split and metadata),
+`features.tsv` where annotation came along, and `store.json`, written last.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genossl.errors import InputError
+from genossl.files import read_json, sha256, write_json, write_tsv
+from genossl.genome.alphabet import N
+
+FORMAT = 1
+CONTIGS = ("genome", "contig", "offset", "length", "n_N", "source", "sha256")
+FEATURES = ("genome", "contig", "start", "end", "strand", "type", "id", "product", "translation", "parts")
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    folder: Path
+    tokens: np.ndarray  # uint8, flat, memory-mapped, read-only
+    contigs: pd.DataFrame  # genome, contig, offset, length, n_N (tokens that are N), source, sha256 (of the tokens)
+    genomes: pd.DataFrame  # genome, split ("" where none was given), metadata as strings; in the order of the input
+    meta: dict[str, Any]  # store.json
+
+    @classmethod
+    def open(cls, folder: str | Path) -> TokenStore:
+        """Raises InputError where the folder is no store, is damaged or was written by a newer version."""
+        folder = Path(folder)
+        if not (folder / "store.json").is_file():
+            raise InputError(f"{folder}: no token store (no store.json); make one: genossl ingest PATH --out {folder}")
+        meta = read_json(folder / "store.json")
+        found = meta.get("format") if isinstance(meta, dict) else None
+        if not isinstance(found, int) or found > FORMAT:
+            raise InputError(
+                f"{folder / 'store.json'}: has format {found}, this version reads up to {FORMAT}; "
+                f"rebuild the store with: genossl ingest PATH --out {folder}"
+            )
+        path = folder / "tokens.bin"
+        contigs = _table(folder / "contigs.tsv", CONTIGS).astype({"offset": int, "length": int, "n_N": int})
+        size, expected = _size(path), int(contigs.length.sum())
+        if size != expected:
+            raise InputError(f"{path}: has {size:,} bytes, expected {expected:,} as in contigs.tsv; rebuild the store")
+        return cls(
+            folder=folder,
+            tokens=np.memmap(path, np.uint8, "r"),
+            contigs=contigs,
+            genomes=_table(folder / "genomes.tsv", ("genome", "split")),
+            meta=meta,
+        )
+
+    def contig(self, name: str, genome: str | None = None) -> np.ndarray:
+        """Tokens of one contig; the genome must be given where several have a contig of this name."""
+        rows = self.contigs[self.contigs.contig == name]
+        if genome is not None:
+            rows = rows[rows.genome == genome]
+        if len(rows) == 1:
+            offset, length = int(rows.offset.iloc[0]), int(rows.length.iloc[0])
+            return self.tokens[offset : offset + length]
+        if rows.empty:
+            raise InputError(f"{self.folder}: no contig {name!r}" + (f" in genome {genome!r}" if genome else ""))
+        raise InputError(f"{self.folder}: contig {name!r} is in {len(rows)} genomes, expected one; say which genome")
+
+    def select(self, splits: set[str]) -> np.ndarray:
+        """Row numbers of the contigs whose genome's split is one of `splits`."""
+        genomes = self.genomes.genome[self.genomes.split.isin(splits)]
+        return np.flatnonzero(self.contigs.genome.isin(genomes))
+
+    def features(self) -> pd.DataFrame:
+        """Genes as FEATURES names them, 0-based and half-open; no row where no annotation came along."""
+        path = self.folder / "features.tsv"
+        table = _table(path, FEATURES) if path.exists() else pd.DataFrame(columns=list(FEATURES), dtype=object)
+        return table.astype({"start": int, "end": int})
+
+    def checksum(self) -> str:
+        """SHA-256 that stands for tokens and contig table, as recorded when the store was written."""
+        return self.meta["checksum"]
+
+    def verify(self) -> None:
+        """Read everything again; raises InputError where a file differs from what was written."""
+        for name, expected in self.meta["sha256"].items():
+            if sha256(self.folder / name) != expected:
+                raise InputError(f"{self.folder / name}: differs from what ingest wrote (sha256); rebuild the store")
+
+
+class Writer:
+    """Writes a store into an empty folder: begin, append, ..., end for each contig, then close."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stream = open(folder / "tokens.bin", "wb")
+        self._rows: list[tuple] = []
+        self._end = 0  # of the contigs kept so far
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def begin(self, genome: str, contig: str, source: str) -> None:
+        self._of, self._length, self._n_N, self._hash = (genome, contig, source), 0, 0, hashlib.sha256()
+
+    def append(self, tokens: np.ndarray) -> None:
+        self._stream.write(tokens.data)
+        self._hash.update(tokens.data)
+        self._length += len(tokens)
+        self._n_N += int(np.count_nonzero(tokens == N))
+
+    def end(self, keep: bool = True) -> None:
+        """The contig is whole; keep=False takes it back."""
+        genome, contig, source = self._of
+        if keep:
+            self._rows.append((genome, contig, self._end, self._length, self._n_N, source, self._hash.hexdigest()))
+            self._end += self._length
+        else:
+            self._stream.seek(self._end)
+            self._stream.truncate()
+
+    def close(self, genomes: pd.DataFrame, features: pd.DataFrame | None, meta: dict[str, Any]) -> None:
+        """Write the tables and store.json. `genomes` has the columns genome, split and any metadata."""
+        self._stream.close()
+        write_tsv(self.folder / "contigs.tsv", pd.DataFrame(self._rows, columns=list(CONTIGS)))
+        write_tsv(self.folder / "genomes.tsv", genomes)
+        if features is not None:
+            write_tsv(self.folder / "features.tsv", features)
+        sums = {name: sha256(self.folder / name) for name in ("tokens.bin", "contigs.tsv")}
+        totals = {"contigs": len(self._rows), "bases": self._end, "n_genomes": len(genomes)}
+        checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
+        write_json(
+            self.folder / "store.json", {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; rebuild the store") from None
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table of the store, all strings: names may look like numbers, comments or missing values."""
+    _size(path)
+    table = pd.read_csv(
+        path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n", encoding="utf-8"
+    )
+    if missing := [name for name in columns if name not in table.columns]:
+        raise InputError(f"{path}: has no column {missing[0]}; rebuild the store")
+    return table

@@ -1,0 +1,142 @@
+"""Windows of the token store, drawn by (seed, step) alone.
+
+There is no sampler state: the same seed and step give the same windows, so a run that was killed and resumed sees what
+an unbroken one sees.
+"""
+
+# B windows, L bases
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genossl.errors import InputError
+from genossl.genome.alphabet import N
+
+if TYPE_CHECKING:
+    from genossl.genome.store import TokenStore
+
+REDRAWS = 8  # times that windows with too many N are drawn anew
+
+
+def generator(seed: int, step: int, stream: int = 0) -> np.random.Generator:
+    """The source of all randomness of one step; streams keep training, validation and statistics apart."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stream, step])))
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """tokens uint8 (B, L), or (B, 2, L) for pairs; genome, contig: store rows int64 (B,); start: (B,) or (B, 2)."""
+
+    tokens: Tensor
+    genome: Tensor
+    contig: Tensor
+    start: Tensor
+
+
+class Sampler(Protocol):
+    def draw(self, n: int, rng: np.random.Generator) -> Batch: ...
+
+
+class _Stretches:
+    """Every start in the chosen contigs at which `need` bases follow, each equally likely."""
+
+    def __init__(self, store: TokenStore, rows: np.ndarray, need: int) -> None:
+        contigs = store.contigs.iloc[rows]
+        usable = contigs[contigs["length"] >= need]
+        if not len(usable):
+            longest = int(contigs["length"].max()) if len(contigs) else 0
+            raise InputError(
+                f"no contig holds {need} bases, which one draw needs: {len(contigs)} contigs are for training, "
+                f"the longest has {longest}"
+            )
+        self.row = usable.index.to_numpy()
+        self.offset = usable["offset"].to_numpy()
+        self.length = usable["length"].to_numpy()
+        self.until = np.cumsum(self.length - need + 1)
+        names = {name: i for i, name in enumerate(store.genomes["genome"])}
+        self.genome = usable["genome"].map(names).to_numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the map is read-only and is never written
+            self.tokens = torch.from_numpy(np.asarray(store.tokens))
+
+    def starts(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Which contig (index into row, offset, length) and which base of it, for n draws."""
+        drawn = rng.integers(0, self.until[-1], n)
+        which = np.searchsorted(self.until, drawn, "right")
+        return which, drawn - np.where(which > 0, self.until[which - 1], 0)
+
+    def gather(self, which: np.ndarray, start: np.ndarray, length: int) -> Tensor:
+        """uint8 (len(which), length): one strided view, one copy."""
+        at = torch.from_numpy(self.offset[which] + start)
+        return self.tokens.as_strided((len(self.tokens) - length + 1, length), (1, 1)).index_select(0, at)
+
+
+class Windows:
+    """One window of `length` bases per row."""
+
+    def __init__(self, store: TokenStore, rows: np.ndarray, length: int, most_n: float = 1.0) -> None:
+        self.length, self.most_n = length, most_n
+        self.stretches = _Stretches(store, rows, length)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """Batch with tokens (n, length)."""
+        s = self.stretches
+        which, start = s.starts(n, rng)
+        tokens_BL = s.gather(which, start, self.length)
+        for _ in range(REDRAWS):
+            bad = _too_many_n(tokens_BL, self.most_n)
+            if not len(bad):
+                break
+            which[bad], start[bad] = s.starts(len(bad), rng)
+            tokens_BL[bad] = s.gather(which[bad], start[bad], self.length)
+        return Batch(tokens_BL, _tensor(s.genome[which]), _tensor(s.row[which]), _tensor(start))
+
+
+class Pairs:
+    """Two disjoint windows of one contig per row; the second starts 0 to `distance` bases after the first ends."""
+
+    def __init__(self, store: TokenStore, rows: np.ndarray, length: int, distance: int, most_n: float = 1.0) -> None:
+        self.length, self.distance, self.most_n = length, distance, most_n
+        self.stretches = _Stretches(store, rows, 2 * length)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """Batch with tokens (n, 2, length) and start (n, 2)."""
+        which, start_B2 = self._starts(n, rng)
+        tokens_B2L = self._gather(which, start_B2)
+        for _ in range(REDRAWS):
+            bad = _too_many_n(tokens_B2L.flatten(1), self.most_n)
+            if not len(bad):
+                break
+            which[bad], start_B2[bad] = self._starts(len(bad), rng)
+            tokens_B2L[bad] = self._gather(which[bad], start_B2[bad])
+        s = self.stretches
+        return Batch(tokens_B2L, _tensor(s.genome[which]), _tensor(s.row[which]), _tensor(start_B2))
+
+    def _starts(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        s = self.stretches
+        which, first = s.starts(n, rng)
+        room = np.minimum(self.distance, s.length[which] - first - 2 * self.length)
+        second = first + self.length + rng.integers(0, room + 1)
+        return which, np.stack([first, second], 1)
+
+    def _gather(self, which: np.ndarray, start_B2: np.ndarray) -> Tensor:
+        s = self.stretches
+        flat = s.gather(which.repeat(2), start_B2.reshape(-1), self.length)
+        return flat.view(len(which), 2, self.length)
+
+
+def _too_many_n(tokens_BL: Tensor, most_n: float) -> np.ndarray:
+    if most_n >= 1:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(((tokens_BL == N).float().mean(1) > most_n).numpy())
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array).astype(np.int64))

@@ -1,0 +1,34 @@
+"""The menu of pretext methods: a file in this folder is a method, found by its name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+from genossl.errors import InputError
+
+if TYPE_CHECKING:
+    from genossl.pretext.method import Method
+
+
+def available() -> list[str]:
+    """Names of all methods, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> type[Method]:
+    """The class of a method; raises InputError with the list for an unknown name."""
+    if name not in available():
+        raise InputError(f"method {name!r} is unknown; available: {', '.join(available())}")
+    from genossl.pretext.method import Method
+
+    module = importlib.import_module(f"{__name__}.{name}")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} must define exactly one Method, found {len(found)}")
+    return found[0]

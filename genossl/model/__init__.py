@@ -1,0 +1,1 @@
+"""What is trained: the encoder, its checkpoints, and the watch for collapse."""

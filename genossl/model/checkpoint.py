@@ -1,0 +1,145 @@
+"""Encoders that others load, and states that a stopped run resumes from.
+
+An encoder is `encoder.safetensors` + `encoder.json`. A state is a folder `step-<9 digits>` that appears whole or not at
+all; it is valid when its manifest's checksums hold, the newest valid one wins, and two are kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from genossl import config, files
+from genossl.errors import InputError
+from genossl.model.encoder import Encoder, Settings
+
+FORMAT = 1
+KEPT = 2  # states
+log = logging.getLogger("genossl")
+
+
+def save_encoder(folder: Path, encoder: Encoder, **about: Any) -> None:
+    """Write encoder.safetensors and encoder.json (geometry, settings, checksum, and what `about` adds)."""
+    weights = folder / "encoder.safetensors"
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    with files.atomic(weights) as stream:
+        stream.write(save(tensors))
+    description = {
+        "format": FORMAT,
+        "geometry": {
+            "stride": encoder.stride,
+            "width": encoder.width,
+            "gap": encoder.gap,
+            "channels": encoder.channels,
+        },
+        "settings": dataclasses.asdict(encoder.settings),
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "sha256": files.sha256(weights),
+        "versions": files.versions(),
+        **about,
+    }
+    files.write_json(folder / "encoder.json", description)
+
+
+def encoder_folder(path: str | Path) -> Path:
+    """The folder that holds an encoder, given itself or one of its files; InputError where there is none."""
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "encoder.json").is_file():
+        raise InputError(f"{path}: holds no encoder.json; expected a folder written by genossl pretrain")
+    return folder
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """encoder.json of an encoder; InputError where it is absent, damaged or of a newer format."""
+    path = encoder_folder(path) / "encoder.json"
+    about = files.read_json(path)
+    if not isinstance(about, dict) or "settings" not in about:
+        raise InputError(f"{path}: is no description of an encoder")
+    if about.get("format") != FORMAT:
+        raise InputError(f"{path}: format {about.get('format')}; this genossl reads format {FORMAT}")
+    return about
+
+
+def load_encoder(path: str | Path, device: str = "cpu") -> Encoder:
+    """The encoder of a run or model folder, in eval mode.
+
+    Raises InputError for a missing, damaged (checksum) or newer file, or weights that do not fit the settings.
+    """
+    folder, about = encoder_folder(path), describe(path)
+    weights = folder / "encoder.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file")
+    if files.sha256(weights) != about.get("sha256"):
+        raise InputError(f"{weights}: is damaged, its checksum differs from the one in encoder.json")
+    encoder = Encoder(config.build(Settings, about["settings"], f"{folder / 'encoder.json'} settings"))
+    try:
+        encoder.load_state_dict(load_file(weights))
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{weights}: does not fit encoder.json ({str(error).splitlines()[-1].strip()})") from None
+    return encoder.to(device).eval()
+
+
+def untrained(path: str | Path, device: str = "cpu") -> Encoder:
+    """The encoder of a run as it was before the first step: same initialisation, same standardisation."""
+    trained, about = load_encoder(path, device), describe(path)
+    torch.manual_seed(about.get("seed", 0))
+    encoder = Encoder(trained.settings)
+    buffers = dict(trained.named_buffers())
+    for name, buffer in encoder.named_buffers():
+        buffer.copy_(buffers[name])
+    return encoder.to(device).eval()
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Write `folder/step-<step>` atomically and drop all but the newest two."""
+    with files.new_folder(folder / f"step-{step:09d}") as new:
+        torch.save(state, new / "state.pt")
+        manifest = {"step": step, "identity": identity, "sha256": files.sha256(new / "state.pt")}
+        (new / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    for left in folder.glob(".step-*"):  # of a writer that was killed
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest valid state, or None where a run has none yet.
+
+    A damaged newest is skipped with a warning. Raises InputError when all are damaged, and for a state of other
+    settings, naming the first that differs with both values.
+    """
+    states = sorted(folder.glob("step-*"), reverse=True)
+    for path in states:
+        try:
+            manifest = json.loads((path / "manifest.json").read_text())
+            if files.sha256(path / "state.pt") != manifest["sha256"]:
+                raise ValueError("checksum differs")
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("%s is damaged (%s); trying the one before", path, error)
+            continue
+        _same(identity, manifest["identity"], path)
+        return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    if states:
+        raise InputError(f"{folder}: all {len(states)} saved states are damaged; delete the folder to start anew")
+    return None
+
+
+def _same(wanted: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
+    wanted = json.loads(json.dumps(wanted))
+    for key in sorted(wanted.keys() | saved.keys()):
+        now, then = wanted.get(key), saved.get(key)
+        if isinstance(now, dict) and isinstance(then, dict):
+            _same(now, then, path)
+        elif now != then:
+            raise InputError(
+                f"{path}: was saved with {key} = {then!r}, this run has {now!r}; use another --out or the same settings"
+            )

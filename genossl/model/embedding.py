@@ -1,0 +1,87 @@
+"""Sequences of any length to one vector each, the same whatever stands beside them in a batch."""
+
+# B sequences, L bases, T frames, C context channels
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genossl.genome.alphabet import N, reverse_complement
+from genossl.model.encoder import Encoder, State
+
+Pool = Literal["last", "mean", "both"]
+BATCH_BASES = 1 << 18  # padded bases read at once
+BLOCK = 1 << 16  # bases of a long sequence read at once, the state carried on
+
+
+@torch.inference_mode()
+def embed(
+    encoder: Encoder, sequences: Sequence[np.ndarray], pool: Pool = "last", both_strands: bool = True
+) -> np.ndarray:
+    """One vector per sequence of tokens: float32 (n, C), or (n, 2C) for pool "both"; the order is kept.
+
+    "last" is the context after the whole sequence, "mean" the mean over its frames. With `both_strands` the vectors of
+    the sequence and of its reverse complement are averaged. Sequences shorter than a frame are filled up with N.
+    """
+    encoder.eval()
+    vectors = _one_strand(encoder, sequences, pool)
+    if both_strands:
+        vectors = (vectors + _one_strand(encoder, [reverse_complement(s) for s in sequences], pool)) / 2
+    return vectors
+
+
+def _one_strand(encoder: Encoder, sequences: Sequence[np.ndarray], pool: Pool) -> np.ndarray:
+    width = encoder.channels * (2 if pool == "both" else 1)
+    vectors = np.empty((len(sequences), width), np.float32)
+    lengths = np.array([max(len(s), encoder.width) for s in sequences])
+    order = np.argsort(lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        last = first + 1
+        if lengths[order[first]] > BLOCK:
+            vectors[order[first]] = _long(encoder, sequences[order[first]], pool)
+        else:
+            while last < len(order) and lengths[order[last]] * (last + 1 - first) <= BATCH_BASES:
+                last += 1
+            rows = order[first:last]
+            vectors[rows] = _batch(encoder, [sequences[i] for i in rows], lengths[rows], pool)
+        first = last
+    return vectors
+
+
+def _batch(encoder: Encoder, sequences: list[np.ndarray], lengths: np.ndarray, pool: Pool) -> np.ndarray:
+    """Sequences padded with N to one length; what lies behind a sequence's own frames is never looked at."""
+    tokens_BL = np.full((len(sequences), lengths.max()), N, np.uint8)
+    for row, tokens in zip(tokens_BL, sequences, strict=True):
+        row[: len(tokens)] = tokens
+    device = next(encoder.parameters()).device
+    c_BTC = encoder(torch.from_numpy(tokens_BL).to(device)).c
+    frames_B = torch.tensor([encoder.frames(length) for length in lengths], device=device)
+    last_BC = c_BTC[torch.arange(len(c_BTC), device=device), frames_B - 1]
+    inside_BT1 = (torch.arange(c_BTC.shape[1], device=device) < frames_B[:, None])[..., None]
+    sum_BC = (c_BTC * inside_BT1).sum(1)
+    return _pooled(last_BC, sum_BC, frames_B[:, None], pool)
+
+
+def _long(encoder: Encoder, tokens: np.ndarray, pool: Pool) -> np.ndarray:
+    """One long sequence, block by block in constant memory: the state that is carried makes the cuts invisible."""
+    device = next(encoder.parameters()).device
+    frames, step = encoder.frames(len(tokens)), max(1, BLOCK // encoder.stride)
+    state: State | None = None
+    last_C = sum_C = torch.zeros(encoder.channels, device=device)
+    for first in range(0, frames, step):
+        until = min(first + step, frames)
+        bases = np.asarray(tokens[first * encoder.stride : (until - 1) * encoder.stride + encoder.width])
+        read = encoder(torch.from_numpy(bases.copy())[None].to(device), state)
+        state, last_C, sum_C = read.state, read.c[0, -1], sum_C + read.c[0].sum(0)
+    return _pooled(last_C[None], sum_C[None], torch.tensor([[frames]], device=device), pool)[0]
+
+
+def _pooled(last_BC: Tensor, sum_BC: Tensor, frames_B1: Tensor, pool: Pool) -> np.ndarray:
+    parts = {"last": [last_BC], "mean": [sum_BC / frames_B1], "both": [last_BC, sum_BC / frames_B1]}[pool]
+    return torch.cat(parts, -1).float().cpu().numpy()

@@ -1,0 +1,253 @@
+"""The encoder: frames of a sequence, read from left to right by a causal context network.
+
+Two front ends make a frame out of the bases under it:
+
+* `kmer`: the profile of the k-mers that lie inside the frame, standardised, through a two-layer perceptron. With
+  `prefix` the profile of everything read so far goes through the same perceptron and is added to the context.
+* `conv`: a strided convolution without activation, as in Self-GenomeNet (Gündüz et al. 2023, Communications Biology
+  6:928). It meets the linear input map of the recurrence, so the two matrices are multiplied once per call and the
+  convolution's channels are never formed: the same function and gradients at less than half the operations.
+
+Both use valid padding only and normalise over channels only, so a frame sees the bases [t * stride, t * stride + width)
+and a context state sees nothing to the right of its frame.
+"""
+
+# B sequences, L bases, T frames, D frame channels, C context channels, K k-mer positions of a frame, V kinds of k-mer
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genossl.errors import InputError
+from genossl.genome.alphabet import N
+from genossl.genome.kmers import codes, kinds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    front: Literal["kmer", "conv"] = "kmer"  # what makes a frame: k-mer counts or a strided convolution
+    k: int = 5  # bases of a k-mer (front kmer)
+    canonical: bool = (
+        True  # a k-mer and its reverse complement count as one (front kmer); off for strand-specific tasks
+    )
+    width: int = 100  # bases under a frame
+    stride: int = 100  # bases from a frame to the next
+    hidden: int = 512  # hidden units of the perceptron (front kmer)
+    channels: int = 256  # D, channels of a frame
+    rnn: Literal["gru", "lstm", "none"] = "gru"  # the context network; none leaves the profile of the prefix alone
+    context: int = 256  # C, channels of a context state
+    prefix: bool = True  # add the profile of the prefix read so far (front kmer)
+    dropout: float = 0.1  # in the perceptron, while training (front kmer)
+
+    def __post_init__(self) -> None:
+        for name in ("width", "stride", "channels", "context", "hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must be at least 0 and less than 1")
+        if self.front == "kmer" and not 1 <= self.k <= min(8, self.width):
+            raise ValueError(f"k must be from 1 to 8 and at most width ({self.width})")
+        if self.rnn == "none" and not (self.front == "kmer" and self.prefix):
+            raise ValueError("rnn none needs front kmer with prefix: nothing else would carry context")
+
+
+class State(NamedTuple):
+    """What the context network carries from one stretch of a sequence to the next."""
+
+    rnn: tuple[Tensor, ...]  # each (1, B, C)
+    counts_BV: Tensor  # k-mers read so far
+    valid_B1: Tensor  # how many of them
+
+
+class Frames(NamedTuple):
+    c: Tensor  # context states, float (B, T, C)
+    state: State | None
+
+
+class Encoder(nn.Module):
+    """Tokens uint8 (B, L) to context states float32 (B, T, C), T = frames(L).
+
+    Attributes: stride, width (bases), gap (frames to skip so that two frames share no base), channels (C).
+    N is the zero vector of the convolution and no k-mer at all.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = s = settings
+        self.width, self.stride, self.channels = s.width, s.stride, s.context
+        self.gap = math.ceil(s.width / s.stride) - 1
+        self.front: KmerFront | ConvFront = KmerFront(s) if s.front == "kmer" else ConvFront(s)
+        inputs = s.channels
+        self.rnn: nn.LSTM | nn.GRU | None = None
+        if s.rnn != "none":
+            self.rnn = (nn.LSTM if s.rnn == "lstm" else nn.GRU)(inputs, s.context, batch_first=True)
+        if isinstance(self.front, KmerFront):
+            self.norm = nn.LayerNorm(s.channels) if self.rnn else nn.Identity()
+            self.out = nn.Linear(s.context, s.context) if self.rnn else nn.Identity()
+            self.level = nn.Identity() if s.channels == s.context else nn.Linear(s.channels, s.context)
+        elif self.rnn:
+            _keras_initialisation(self.front, self.rnn)
+
+    def frames(self, length: int) -> int:
+        """How many whole frames `length` bases hold."""
+        return max(0, (length - self.width) // self.stride + 1)
+
+    def fit_statistics(self, tokens_BL: Tensor) -> None:
+        """Set the means and deviations that the front end standardises with, once, from training windows."""
+        if isinstance(self.front, KmerFront):
+            self.front.fit(tokens_BL)
+
+    def forward(self, tokens_BL: Tensor, state: State | None = None) -> Frames:
+        """Read B sequences of at least `width` bases; `state` continues a longer sequence exactly where it stopped."""
+        if isinstance(self.front, ConvFront):
+            assert self.rnn is not None
+            patches_BTI = self.front.patches(tokens_BL)
+            weights = self.front.folded(self.rnn.weight_ih_l0, self.rnn.bias_ih_l0)
+            c_BTC, carried = self._recur(patches_BTI, state, weights)
+            empty = c_BTC.new_zeros(len(tokens_BL), 0)
+            return Frames(c_BTC, State(carried, empty, empty))
+        counts_BTV, valid_BT1 = self.front.counts(tokens_BL)
+        before_BV = state.counts_BV if state else counts_BTV.new_zeros(len(tokens_BL), counts_BTV.shape[2])
+        before_B1 = state.valid_B1 if state else valid_BT1.new_zeros(len(tokens_BL), 1)
+        read_BTV, read_BT1 = before_BV[:, None] + counts_BTV.cumsum(1), before_B1[:, None] + valid_BT1.cumsum(1)
+        c_BTC: Tensor | None = None
+        carried: tuple[Tensor, ...] = ()
+        if self.rnn:
+            z_BTD = self.norm(self.front(counts_BTV, valid_BT1))
+            h_BTC, carried = self._recur(z_BTD, state, (self.rnn.weight_ih_l0, self.rnn.bias_ih_l0))
+            c_BTC = self.out(h_BTC)
+        if self.settings.prefix:
+            prefix_BTC = self.level(self.front(read_BTV, read_BT1))
+            c_BTC = prefix_BTC if c_BTC is None else c_BTC + prefix_BTC
+        assert c_BTC is not None
+        return Frames(c_BTC, State(carried, read_BTV[:, -1], read_BT1[:, -1]))
+
+    def _recur(
+        self, x_BTI: Tensor, state: State | None, weights: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the recurrence with the given input weights and bias (folded or not) and its own recurrent ones."""
+        assert self.rnn is not None
+        flat = [weights[0], self.rnn.weight_hh_l0, weights[1], self.rnn.bias_hh_l0]
+        x_BTI, flat = _one_dtype(x_BTI, flat)
+        zero = x_BTI.new_zeros(1, len(x_BTI), self.rnn.hidden_size)
+        if isinstance(self.rnn, nn.LSTM):
+            start = tuple(h.to(x_BTI.dtype) for h in state.rnn) if state else (zero, zero)
+            h_BTC, h, c = torch.lstm(x_BTI, start, flat, True, 1, 0.0, self.training, False, True)
+            return h_BTC.float(), (h, c)
+        h_BTC, h = torch.gru(
+            x_BTI, state.rnn[0].to(x_BTI.dtype) if state else zero, flat, True, 1, 0.0, self.training, False, True
+        )
+        return h_BTC.float(), (h,)
+
+
+class KmerFront(nn.Module):
+    """Counts of the k-mers inside each frame, and the perceptron that reads their standardised frequencies."""
+
+    index: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, s: Settings) -> None:
+        super().__init__()
+        self.k, self.width, self.stride = s.k, s.width, s.stride
+        index, self.V = kinds(s.k, s.canonical)
+        # the last entry is where k-mers with an N go, and is cut off after counting
+        self.register_buffer("index", torch.cat([torch.from_numpy(index), torch.tensor([self.V])]), persistent=False)
+        self.register_buffer("mean", torch.zeros(self.V))
+        self.register_buffer("std", torch.ones(self.V))
+        self.mlp = nn.Sequential(
+            nn.Linear(self.V, s.hidden), nn.GELU(), nn.Dropout(s.dropout), nn.Linear(s.hidden, s.channels)
+        )
+
+    def counts(self, tokens_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """k-mer counts (B, T, V) of each frame and how many k-mers it has without N (B, T, 1)."""
+        kind_BL = self.index[codes(tokens_BL, self.k)]
+        kind_BTK = kind_BL.unfold(1, self.width - self.k + 1, self.stride)
+        shape = (*kind_BTK.shape[:2], self.V + 1)
+        one = torch.ones((), device=tokens_BL.device).expand(kind_BTK.shape)
+        counts_BTV = torch.zeros(shape, device=tokens_BL.device).scatter_add_(2, kind_BTK, one)[..., : self.V]
+        return counts_BTV, counts_BTV.sum(2, keepdim=True)
+
+    def forward(self, counts_BTV: Tensor, valid_BT1: Tensor) -> Tensor:
+        """Perceptron of the standardised frequencies; where no k-mer is valid they are all average."""
+        x_BTV = (counts_BTV / valid_BT1.clamp(min=1) - self.mean) / self.std
+        return self.mlp(x_BTV * (valid_BT1 > 0))
+
+    @torch.no_grad()
+    def fit(self, tokens_BL: Tensor) -> None:
+        counts_BTV, valid_BT1 = self.counts(tokens_BL)
+        used_B = valid_BT1.sum((1, 2)) > 0
+        x_BV = counts_BTV.sum(1)[used_B] / valid_BT1.sum(1)[used_B]
+        if len(x_BV) > 1:
+            self.mean.copy_(x_BV.mean(0))
+            # a k-mer that never varied would otherwise be blown up when it first does
+            self.std.copy_(x_BV.std(0).clamp(min=0.1 / self.V))
+
+
+class ConvFront(nn.Module):
+    """Conv1d(4, D, width, stride), valid, with bias and without activation: f of the paper."""
+
+    one_hot: Tensor
+
+    def __init__(self, s: Settings) -> None:
+        super().__init__()
+        self.width, self.stride = s.width, s.stride
+        self.weight = nn.Parameter(torch.empty(s.channels, 4, s.width))
+        self.bias = nn.Parameter(torch.zeros(s.channels))
+        self.register_buffer("one_hot", torch.eye(6)[:, :N], persistent=False)  # N and MASK are the zero vector
+
+    def patches(self, tokens_BL: Tensor) -> Tensor:
+        """One-hot bases under each frame, (B, T, 4 * width) in the order of the convolution's weights."""
+        x_BL4 = F.embedding(tokens_BL.int(), self.one_hot)
+        return x_BL4.unfold(1, self.width, self.stride).flatten(2)
+
+    def folded(self, weight_ih: Tensor, bias_ih: Tensor) -> tuple[Tensor, Tensor]:
+        """The recurrence's input weights and bias as a function of patches instead of channels."""
+        return weight_ih @ self.weight.flatten(1), weight_ih @ self.bias + bias_ih
+
+    def forward(self, tokens_BL: Tensor) -> Tensor:
+        """The convolution's own output (B, T, D), for whoever needs the channels themselves."""
+        return F.linear(self.patches(tokens_BL), self.weight.flatten(1), self.bias)
+
+
+def encoder_device(name: str) -> torch.device:
+    """The device of that name; auto is cuda, else mps, else cpu. Raises InputError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device {name!r} is unknown; expected auto, cpu, cuda, cuda:N or mps") from None
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    if not there.get(device.type, lambda: False)():
+        raise InputError(f"device {name}: this machine or this build of torch ({torch.__version__}) has none")
+    return device
+
+
+def _one_dtype(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Under autocast the recurrence runs in the reduced precision as a whole: inputs, weights and state."""
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return x, weights
+    dtype = torch.get_autocast_dtype(device)
+    return x.to(dtype), [w.to(dtype) for w in weights]
+
+
+def _keras_initialisation(front: ConvFront, rnn: nn.LSTM | nn.GRU) -> None:
+    """The defaults that the paper's networks were initialised with."""
+    receptive = front.width
+    bound = math.sqrt(6 / (receptive * (4 + len(front.weight))))
+    nn.init.uniform_(front.weight, -bound, bound)
+    nn.init.xavier_uniform_(rnn.weight_ih_l0)
+    nn.init.orthogonal_(rnn.weight_hh_l0)
+    nn.init.zeros_(rnn.bias_ih_l0)
+    nn.init.zeros_(rnn.bias_hh_l0)
+    if isinstance(rnn, nn.LSTM):
+        with torch.no_grad():
+            rnn.bias_ih_l0[rnn.hidden_size : 2 * rnn.hidden_size] = 1  # forget gate

@@ -1,0 +1,64 @@
+"""The contract of a pretext method."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genossl.genome.windows import Batch, Sampler
+from genossl.model.encoder import Encoder
+
+if TYPE_CHECKING:
+    from genossl.genome.store import TokenStore
+
+Views = dict[str, Tensor]
+
+
+class Loss(NamedTuple):
+    terms: dict[str, Tensor]  # named scalars, weights already in; the trainer minimises their sum
+    metrics: dict[str, Tensor]  # named scalars for the log: top1 and candidates where the task is a choice
+    vectors: Tensor  # (N, P) what the loss compares, watched for collapse
+
+
+class Method(nn.Module, abc.ABC):
+    """A pretext task on a shared encoder. One file in genossl/methods/ holds one subclass; being there registers it.
+
+    `Settings` is a frozen, keyword-only dataclass. Everything in the module but the encoder serves pretraining only.
+    """
+
+    Settings: ClassVar[type]
+
+    def __init__(self, settings: Any, encoder: Encoder) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = encoder
+
+    @abc.abstractmethod
+    def sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
+        """What draws this method's batches from the contigs `rows` of the store."""
+
+    @abc.abstractmethod
+    def views(self, batch: Batch, rng: np.random.Generator) -> Views:
+        """The pretext task of one batch; pure, all randomness from `rng`. Token views are uint8, named `..._tokens`."""
+
+    @abc.abstractmethod
+    def loss(self, views: Views) -> Loss:
+        """The terms to minimise."""
+
+    @property
+    @abc.abstractmethod
+    def length(self) -> int:
+        """Bases of the sequences that the encoder reads; the default window of embeddings."""
+
+    def bases(self, views: Views) -> int:
+        """Bases that the encoder reads in one step: the axis on which methods are compared."""
+        return sum(view.numel() for name, view in views.items() if name.endswith("_tokens"))
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """What moves by rule after each step; progress runs from 0 to 1."""
+        return None

@@ -1,0 +1,102 @@
+"""What a pretraining run is made of: the loop, the encoder and the method, from presets and a user's own settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from genossl import config, methods
+from genossl.errors import InputError
+from genossl.model.encoder import Settings as EncoderSettings
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loop:
+    """The training loop: section `pretrain`."""
+
+    steps: int = 800  # batches
+    batch: int = 256  # B, windows (or pairs of windows) per step
+    lr: float = 1e-3  # largest learning rate
+    schedule: Literal["linear", "cosine", "constant"] = "cosine"  # from the largest rate to a fiftieth of it
+    warmup: float = 0.03  # share of the steps over which the rate rises from 0
+    weight_decay: float = 0.01  # AdamW; 0 is Adam
+    epsilon: float = 1e-8  # of Adam
+    clip: float = 1.0  # largest norm of the gradient; 0: unlimited
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on CUDA, fp32 elsewhere
+    seed: int = 0  # of initialisation, windows, views and dropout
+    train_splits: tuple[str, ...] = ("train", "pretrain", "")  # genomes that are learnt from; "" has no split
+    validation_splits: tuple[str, ...] = ("validation",)  # genomes on which the pretext is watched, never learnt from
+    validate_every: int = 100  # steps; 0: never
+    log_every: int = 10  # steps between looks at the device; every step is logged all the same
+    checkpoint_every: int = 200  # steps between saved states
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "validate_every", "clip", "weight_decay", "lr", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        for name in ("batch", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.warmup < 1:
+            raise ValueError("warmup must be at least 0 and less than 1")
+        if "test" in self.train_splits or "test" in self.validation_splits:
+            raise ValueError("test genomes never enter pretraining")
+        if shared := set(self.train_splits) & set(self.validation_splits):
+            raise ValueError(f"split {sorted(shared)[0]!r} is both learnt from and validated on")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    name: str  # of the method
+    pretrain: Loop
+    encoder: EncoderSettings
+    method: Any  # the method's own Settings
+
+
+def presets() -> list[str]:
+    """Names of the shipped presets, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset(name: str) -> dict[str, Any]:
+    """A shipped preset, or a YAML file of the same sections. Raises InputError."""
+    path = PRESETS / f"{name}.yaml"
+    if path.is_file() and "/" not in name:
+        return config.read_yaml(path)
+    if Path(name).suffix not in (".yaml", ".yml", ".json"):
+        raise InputError(f"preset {name!r} is unknown; expected {', '.join(presets())} or a .yaml file")
+    return config.read_yaml(name)
+
+
+def resolve(mapping: dict[str, Any]) -> Recipe:
+    """A recipe from the sections pretrain, encoder and the method's, laid over the preset that `preset` names.
+
+    `name` chooses the method (default self_genomenet); its section carries its name or is called `method`.
+    Raises InputError with all mistakes at once.
+    """
+    mapping = dict(mapping)
+    mapping = config.merge(preset(str(mapping.pop("preset", "default"))), mapping)
+    name = mapping.pop("name", "self_genomenet")
+    kind = methods.load(name)
+    own = mapping.pop(name, None) or {}
+    own = config.merge(own, mapping.pop("method", None) or {})
+    known = ("preset", "name", "pretrain", "encoder", name)
+    wrong = [f"{key}: unknown section; known: {', '.join(known)}" for key in mapping if key not in known]
+    wrong += config.mistakes(Loop, mapping.get("pretrain"), "pretrain")
+    wrong += config.mistakes(EncoderSettings, mapping.get("encoder"), "encoder")
+    wrong += config.mistakes(kind.Settings, own, name)
+    if wrong:
+        raise InputError("; ".join(wrong))
+    recipe = Recipe(
+        name,
+        config.build(Loop, mapping.get("pretrain"), "pretrain"),
+        config.build(EncoderSettings, mapping.get("encoder"), "encoder"),
+        config.build(kind.Settings, own, name),
+    )
+    group = getattr(recipe.method, "group", 0)
+    if group and recipe.pretrain.batch % group:
+        raise InputError(f"{name}.group {group}: is no divisor of pretrain.batch {recipe.pretrain.batch}")
+    return recipe

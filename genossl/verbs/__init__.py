@@ -1,0 +1,1 @@
+"""One file per verb: each reads files and writes files, and imports no other verb."""

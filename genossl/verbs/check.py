@@ -1,0 +1,121 @@
+"""A workflow's config.yaml and its sheets, looked at as a whole before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from genossl import config, recipe
+from genossl.errors import InputError
+from genossl.files import read_sheet
+from genossl.genome.labels import read_labels
+from genossl.verbs import embed, ingest, probe, report
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")  # of runs, tasks, genomes and the collection: they become file names
+BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """How the workflow runs; nothing here changes a result."""
+
+    pretrain_threads: int = 1  # CPU threads of one pretraining run
+    probe_threads: int = 2  # embeddings probed at once
+    device: str = "auto"  # auto: cuda, else mps, else cpu
+    gpu: int = 0  # GPUs that a pretraining or embedding job asks the cluster for
+    runtime: int = 240  # minutes that a pretraining job may take
+    stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
+    max_resubmissions: int = 20  # times that a stopped pretraining is started again
+    mem_mb: int = 3000  # memory of a pretraining, embedding or probe job
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sheets:
+    collection: str = "collection"
+    genomes: str = ""
+    tasks: str = ""
+
+
+def run(path: Path) -> list[str]:
+    """Raise one InputError that names every mistake in the configuration; return what it will do, in lines."""
+    path = Path(path)
+    settings = config.read_yaml(path)
+    wrong: list[str] = []
+
+    def attempt(action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except InputError as error:
+            wrong.append(str(error))
+
+    sections = {"ingest": ingest, "embed": embed, "probe": probe, "report": report}
+    known = ("collection", "genomes", "tasks", "runs", "baselines", "jobs", *sections)
+    wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
+    for name, verb in sections.items():
+        wrong += config.mistakes(verb.Settings, settings.get(name), name)
+    wrong += config.mistakes(Jobs, settings.get("jobs"), "jobs")
+    sheets = attempt(
+        lambda: config.build(Sheets, {k: settings.get(k, "") for k in ("collection", "genomes", "tasks")}, "config")
+    )
+    runs, baselines = settings.get("runs") or {}, settings.get("baselines") or []
+    if not isinstance(runs, dict) or not runs:
+        wrong.append("runs: expected at least one run, as name: {settings}")
+        runs = {}
+    if not isinstance(baselines, list) or not all(isinstance(b, str) and BASELINES.fullmatch(b) for b in baselines):
+        wrong.append(f"baselines: expected a list of untrained, gc and kmer1 to kmer8, found {baselines!r}")
+    elif "untrained" in baselines and "ours" not in runs:
+        wrong.append("baselines: untrained needs a run called ours, whose first weights it takes")
+    for name, spec in runs.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name) or BASELINES.fullmatch(name):
+            wrong.append(f"runs.{name}: a name has letters, digits, _ . - and is no baseline's")
+        elif not isinstance(spec or {}, dict):
+            wrong.append(f"runs.{name}: expected settings, found {spec!r}")
+        elif message := _mistake(lambda spec=spec: recipe.resolve(spec or {})):
+            wrong.append(f"runs.{name}: {message}")
+    lines: list[str] = []
+    if sheets:
+        if not NAME.fullmatch(sheets.collection):
+            wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
+        genomes = attempt(lambda: _sheet(sheets.genomes, "genome"))
+        tasks = attempt(lambda: _sheet(sheets.tasks, "task"))
+        if genomes is not None:
+            lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+        for task in tasks.itertuples() if tasks is not None else ():
+            labels = attempt(lambda task=task: read_labels(Path(sheets.tasks).parent / task.path))
+            if labels is not None:
+                lines.append(f"task {task.task}: {len(labels)} rows, {labels['label'].nunique()} classes")
+                attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
+    if wrong:
+        raise InputError(f"{path}: " + "; ".join(wrong))
+    return lines
+
+
+def _mistake(action: Callable[[], Any]) -> str | None:
+    try:
+        action()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _sheet(path: str, key: str) -> Any:
+    """A sheet of genomes or tasks whose names are usable and whose files are there."""
+    sheet = read_sheet(path, (key, "path"))
+    names = sheet[key]
+    if bad := [name for name in names if not NAME.fullmatch(name)]:
+        raise InputError(f"{path}: {key} {bad[0]!r}: a name has letters, digits, _ . and -")
+    if (repeated := names[names.duplicated()]).size:
+        raise InputError(f"{path}: {key} {repeated.iloc[0]!r} occurs more than once")
+    if missing := [p for p in sheet["path"] if not (Path(path).parent / p).is_file()]:
+        raise InputError(f"{path}: {missing[0]}: no such file, looked for beside the sheet")
+    return sheet
+
+
+def _can_be_probed(path: str, labels: Any, mapping: Any) -> None:
+    settings = config.build(probe.Settings, mapping, "probe")
+    message = _mistake(lambda: probe.prepare(labels, settings))
+    if message:
+        raise InputError(f"{path}: {message}")

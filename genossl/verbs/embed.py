@@ -1,0 +1,188 @@
+"""Encoder (or k-mers, or GC) and sequences to embeddings, as a stream: memory does not grow with the input."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from genossl import files
+from genossl.errors import InputError
+from genossl.evaluation.table import SUFFIXES
+from genossl.genome import inputs, kmers
+from genossl.model import checkpoint
+from genossl.model.embedding import embed
+from genossl.model.encoder import encoder_device
+
+Embedder = Callable[[list[np.ndarray]], np.ndarray]  # n sequences -> float32 (n, C)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    pool: Literal["last", "mean", "both"] = "last"  # context after the whole sequence, mean over frames, or both
+    both_strands: bool = True  # average over the sequence and its reverse complement
+    window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
+    step: int = 0  # bases from one window to the next; 0: as the window
+    rows: int = 2048  # sequences held at once
+
+    def __post_init__(self) -> None:
+        if self.window < -1 or self.step < 0 or self.rows < 1:
+            raise ValueError("window must be at least -1, step at least 0 and rows at least 1")
+
+
+def run(
+    encoder: str,
+    source: str | Path,
+    out: str | Path,
+    settings: Settings,
+    sequences: str | Path | None = None,
+    device: str = "auto",
+    threads: int = 0,
+) -> int:
+    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz or .parquet); returns the row count.
+
+    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. Raises InputError.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
+    embedder, trained_on, weights = open_encoder(encoder, settings, device, threads)
+    window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
+    items = inputs.read(source, window, settings.step, sequences)
+    count = 0
+    with _WRITERS[out.suffix](out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+        while rows := list(islice(items, settings.rows)):
+            vectors = embedder([item.tokens for item in rows])
+            write([item.row for item in rows], vectors)
+            count += len(rows)
+            bar.update(len(rows))
+        if not count:
+            raise InputError(f"{source}: holds no sequence")
+    used = {"encoder": weights} if weights else {}
+    for name, path in (("input", source), ("sequences", sequences)):
+        if path is not None and str(path) != "-":
+            store = Path(path) / "store.json"
+            used[name] = store if store.is_file() else Path(path)
+    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used)
+    return count
+
+
+def open_encoder(spec: str, settings: Settings, device: str, threads: int = 0) -> tuple[Embedder, int, Path | None]:
+    """What turns sequences into vectors, the window it was trained on (500 where it was not), and its weights' file."""
+    if spec == "gc":
+        return kmers.gc, 500, None
+    if match := re.fullmatch(r"kmer:(\d+)", spec):
+        k = int(match[1])
+        if not 1 <= k <= 8:
+            raise InputError(f"encoder {spec}: k must be from 1 to 8")
+        return lambda sequences: kmers.profiles(sequences, k), 500, None
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    where = encoder_device(device)
+    path = spec.removeprefix("untrained:")
+    load = checkpoint.untrained if spec.startswith("untrained:") else checkpoint.load_encoder
+    encoder = load(path, str(where))
+    about = checkpoint.describe(path)
+    weights = checkpoint.encoder_folder(path) / "encoder.safetensors"
+
+    def embedder(sequences: list[np.ndarray]) -> np.ndarray:
+        return embed(encoder, sequences, settings.pool, settings.both_strands)
+
+    return embedder, int(about.get("length", 500)), weights
+
+
+# ---- writers: context managers that give write(rows, vectors)
+
+
+class _Npy:
+    """.npy, filled row by row behind a header that is corrected at the end, and the .tsv of its rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = [files.atomic(path), files.atomic(path.with_suffix(".tsv"), "w")]
+        self.shape = (0, 0)
+
+    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
+        self.vectors, self.rows = (file.__enter__() for file in self.files)
+        return self.write
+
+    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
+        if not self.shape[0]:
+            self.shape = (0, vectors.shape[1])
+            self._header()
+            self.rows.write("\t".join(rows[0]) + "\n")
+        self.vectors.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+        self.rows.writelines("\t".join(map(str, row.values())) + "\n" for row in rows)
+        self.shape = (self.shape[0] + len(rows), self.shape[1])
+
+    def _header(self) -> None:
+        # numpy pads the header so that the first axis may grow without moving the data
+        description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(self.vectors, description)
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None and self.shape[0]:
+            self.vectors.seek(0)
+            self._header()
+        for file in self.files:  # vectors take their name first: rows without vectors would be no table
+            file.__exit__(*error)
+
+
+class _Npz:
+    """.npz: vectors and one array per column; held in memory, as the format asks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.parts, self.table = path, [], []
+
+    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
+        return self.write
+
+    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
+        self.parts.append(vectors)
+        self.table += rows
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None and self.table:
+            columns = {f"row_{name}": np.array([row[name] for row in self.table]) for name in self.table[0]}
+            with files.atomic(self.path) as stream:
+                np.savez(stream, vectors=np.concatenate(self.parts), **columns)
+
+
+class _Parquet:
+    """.parquet: the columns of the rows and a fixed-size list of floats called vector."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise InputError(f"{path}: Parquet needs pyarrow; pip install 'genossl[parquet]'") from None
+        self.arrow, self.file, self.writer = pyarrow, files.atomic(path), None
+
+    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
+        self.stream: IO[bytes] = self.file.__enter__()
+        return self.write
+
+    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
+        arrow = self.arrow
+        columns = {name: arrow.array([row[name] for row in rows]) for name in rows[0]}
+        flat = arrow.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
+        columns["vector"] = arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        table = arrow.table(columns)
+        if self.writer is None:
+            self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema)
+        self.writer.write_table(table)
+
+    def __exit__(self, *error: Any) -> None:
+        if self.writer is not None and error[0] is None:
+            self.writer.close()
+        self.file.__exit__(*error)
+
+
+_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet}

@@ -1,0 +1,274 @@
+"""FASTA and GenBank files to a token store. `genossl ingest PATH... --out STORE`
+
+A PATH is a file, a folder of such files, a sheet (TSV: genome, path, [split], any metadata) or `-`, standard input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genossl.errors import InputError
+from genossl.files import new_folder, progress, read_sheet, write_provenance
+from genossl.genome import fasta
+from genossl.genome.alphabet import N
+from genossl.genome.store import FEATURES, Writer
+
+FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa")
+GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
+PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
+FEATURE_TYPES = ("CDS", "gene", "rRNA", "tRNA")
+SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
+SPLITS |= {"dev": "validation", "val": "validation"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    ambiguous: str = "N"  # IUPAC codes other than ACGTU: "N" makes them N and keeps coordinates, "refuse" stops
+    lowercase: str = "keep"  # soft-masked bases: "keep" reads them as upper case, "mask" makes them N
+    min_contig: int = 0  # bases; shorter contigs are left out, and counted
+    max_ratio: float = 200.0  # unpacked to packed bytes at which a compressed file is refused; 0: never
+
+
+@dataclass
+class Genome:
+    """One row of the collection: where it comes from, and what was found in it."""
+
+    name: str
+    path: str
+    split: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    records: int = 0
+    counts: fasta.Counts = field(default_factory=fasta.Counts)  # letters of all records, kept or not
+    kept: int = 0  # bases in the store
+    n_N_tokens: int = 0  # of them N, whatever the reason
+    n_GC: int = 0
+    dropped: int = 0  # contigs shorter than min_contig
+    sha256: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """n_N, n_iupac, n_lower, n_U count letters of the input; bases, n_N_tokens and gc what the store holds."""
+        known = self.kept - self.n_N_tokens
+        return {
+            "genome": self.name, "records": self.records, "bases": self.kept, "n_N": self.counts.n_N,
+            "n_iupac": self.counts.n_iupac, "n_lower": self.counts.n_lower, "n_U": self.counts.n_U,
+            "n_N_tokens": self.n_N_tokens, "gc": self.n_GC / known if known else None,
+            "dropped": self.dropped, "dropped_bases": self.counts.bases - self.kept,
+            "source": self.path, "sha256": self.sha256,
+        }  # fmt: skip
+
+
+def run(paths: list[str], out: str | Path, settings: Settings) -> pd.DataFrame:
+    """Write the store, in place of an older one; return what was found, one row per genome.
+
+    Raises InputError, and then leaves nothing behind.
+    """
+    _check(settings)
+    out = Path(out)
+    if out.exists() and not (out / "store.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out}: exists and is no token store, expected a new folder or a store to replace")
+    genomes, sheets = collection(paths)
+    features: list[tuple] = []
+    with new_folder(out) as folder:
+        with Writer(folder) as writer:
+            for genome in progress(genomes, "ingest", "genome"):
+                _read(genome, writer, features, settings)
+            summary = pd.DataFrame([genome.summary() for genome in genomes])
+            rows = [{"genome": g.name, "split": g.split, **g.metadata} for g in genomes]
+            writer.close(
+                genomes=pd.DataFrame(rows, dtype=object).fillna(""),
+                features=pd.DataFrame(features, columns=list(FEATURES)) if features else None,
+                meta={"policy": asdict(settings), "genomes": [g.summary() for g in genomes]},
+            )
+        inputs = {g.name: Path(g.path) for g in genomes if g.path != "-"}
+        inputs |= {f"sheet {i}": sheet for i, sheet in enumerate(sheets, 1)}
+        write_provenance(folder / "store.json", "ingest", settings, inputs)
+    return summary
+
+
+def _check(settings: Settings) -> None:
+    if settings.ambiguous not in ("N", "refuse"):
+        raise InputError(f"ingest.ambiguous: found {settings.ambiguous!r}, expected N or refuse")
+    if settings.lowercase not in ("keep", "mask"):
+        raise InputError(f"ingest.lowercase: found {settings.lowercase!r}, expected keep or mask")
+    if settings.min_contig < 0 or settings.max_ratio < 0:
+        raise InputError("ingest.min_contig and ingest.max_ratio: expected 0 or more")
+
+
+# ---- what is in the collection
+
+
+def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
+    """The genomes that the paths stand for, in order, and the sheets among the paths."""
+    genomes: list[Genome] = []
+    sheets: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if given == "-":
+            genomes.append(Genome("stdin", "-"))
+        elif path.is_dir():
+            genomes += [Genome(_stem(file), str(file)) for file in _files(path)]
+        elif path.name.lower().endswith((".tsv", ".tsv.gz")):
+            sheets.append(path)
+            genomes += _sheet(path)
+        elif path.exists():
+            genomes.append(Genome(_stem(path), given))
+        else:
+            raise InputError(f"{given}: no such file")
+    if not genomes:
+        raise InputError("no input, expected a FASTA or GenBank file, a folder, a sheet or -")
+    seen: dict[str, str] = {}
+    for genome in genomes:
+        if genome.name in seen:
+            both = f"{seen[genome.name]} and {genome.path}"
+            raise InputError(f"{both}: both are genome {genome.name!r}, expected one each; give names in a sheet")
+        seen[genome.name] = genome.path
+    return genomes, sheets
+
+
+def _stem(path: Path) -> str:
+    """GCF_1.2.fna.gz -> GCF_1.2"""
+    name = PACKED.sub("", path.name)
+    return Path(name).stem if name.lower().endswith(FASTA_SUFFIXES + GENBANK_SUFFIXES) else name
+
+
+def _files(folder: Path) -> list[Path]:
+    suffixes = FASTA_SUFFIXES + GENBANK_SUFFIXES
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if PACKED.sub("", file.name).lower().endswith(suffixes) and file.is_file() and not file.name.startswith(".")
+    )
+    if not files:
+        raise InputError(f"{folder}: no file to read in this folder, expected {', '.join(suffixes)}, maybe packed")
+    return files
+
+
+def _sheet(path: Path) -> list[Genome]:
+    genomes = []
+    for i, row in enumerate(read_sheet(path, ("genome", "path")).to_dict("records"), 1):
+        row = {str(key): str(value) for key, value in row.items()}
+        name, split = row.pop("genome"), row.pop("split", "")
+        file = path.parent / row.pop("path")
+        if not name:
+            raise InputError(f"{path} row {i}: found no genome name, expected one")
+        if split.lower() not in SPLITS:
+            expected = ", ".join(filter(None, SPLITS))
+            raise InputError(f"{path} row {i}, genome {name!r}: found split {split!r}, expected {expected} or none")
+        if not file.is_file():
+            raise InputError(f"{path} row {i}, genome {name!r}: {file}: no such file")
+        genomes.append(Genome(name, str(file), SPLITS[split.lower()], row))
+    return genomes
+
+
+# ---- what is in a genome
+
+
+def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Settings) -> None:
+    """Append the genome's contigs to the store, in constant memory for FASTA."""
+    digest = hashlib.sha256()
+    source = fasta.Source(genome.path, settings.max_ratio or None, digest)
+    is_genbank = re.match(rb"\s*LOCUS\s", source.head) is not None
+    first_feature = len(features)
+    policy: dict[str, Any] = {"ambiguous": settings.ambiguous, "lowercase": settings.lowercase}
+    items = _genbank(source, genome, features, policy) if is_genbank else fasta.scan(source, **policy)
+    dropped: set[str] = set()
+    contig, length, tally = "", 0, np.zeros(2, np.int64)  # of this contig: N, GC
+
+    def end() -> None:
+        keep = length >= settings.min_contig
+        writer.end(keep)
+        genome.records += 1
+        if keep:
+            genome.kept += length
+            genome.n_N_tokens += int(tally[0])
+            genome.n_GC += int(tally[1])
+        else:
+            genome.dropped += 1
+            dropped.add(contig)
+
+    for item in items:
+        if isinstance(item, fasta.Header):
+            if contig:
+                end()
+            contig, length, tally = item.name, 0, np.zeros(2, np.int64)
+            writer.begin(genome.name, contig, genome.path)
+        else:
+            writer.append(item.tokens)
+            genome.counts.add_(item.counts)
+            length += len(item.tokens)
+            tally += np.count_nonzero(item.tokens == N), np.count_nonzero((item.tokens + 1) & 2)  # C 1, G 2
+    end()
+    if not genome.kept:
+        raise InputError(
+            f"{source.path}: found no contig of {settings.min_contig:,} bases or more in genome {genome.name!r}, "
+            "expected one; lower min_contig or leave the genome out"
+        )
+    features[first_feature:] = [row for row in features[first_feature:] if row[1] not in dropped]
+    genome.sha256 = digest.hexdigest()
+
+
+def _genbank(
+    source: fasta.Source, genome: Genome, features: list[tuple], policy: dict[str, Any]
+) -> Iterator[fasta.Header | fasta.Bases]:
+    """Headers and bases as `fasta.scan` gives them; the annotation goes to `features`. The file is read whole."""
+    from Bio import BiopythonWarning, SeqIO
+
+    with source:
+        text = b"".join(source.blocks()).decode("latin-1")
+    if not text.rstrip().endswith("//"):
+        raise InputError(f"{source.path}: the GenBank file ends early, expected // on its last line")
+    names: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BiopythonWarning)
+        try:
+            for i, record in enumerate(SeqIO.parse(io.StringIO(text), "genbank"), 1):
+                name = record.id if record.id and record.id not in ("<unknown id>", ".") else record.name
+                if not re.fullmatch(r"[^\x00-\x20\x7f-\xa0]{1,1024}", name):
+                    raise InputError(f"{source.path} record {i}: found the name {name!r}, expected one without blanks")
+                if name in names:
+                    raise InputError(f"{source.path} record {i}: found the name {name!r} again, expected another")
+                names.add(name)
+                if not record.seq.defined or not len(record.seq):
+                    raise InputError(f"{source.path} record {i}, {name!r}: found no sequence, expected an ORIGIN part")
+                yield fasta.Header(name, record.description, 0)
+                try:
+                    yield fasta.tokenise(bytes(record.seq), **policy)
+                except fasta.BadLetter as bad:
+                    raise InputError(f"{source.path} record {i}, {name!r}, base {bad.index + 1}: {bad}") from None
+                genes = [f for f in record.features if f.type in FEATURE_TYPES and f.location is not None]
+                features += [(genome.name, name, *_feature(f)) for f in genes]
+        except (ValueError, TypeError, AttributeError, AssertionError) as error:  # what the parser raises on bad text
+            raise InputError(
+                f"{source.path}: is no GenBank file that can be read ({' '.join(str(error).split())})"
+            ) from None
+    if not names:
+        raise InputError(f"{source.path}: has no record, expected GenBank")
+
+
+def _feature(feature: Any) -> tuple:
+    """start, end, strand, type, id, product, translation, parts.
+
+    A joined feature (exons, or one across the origin of a circular contig) has parts, read 5' to 3', and start and end
+    are its extent; parts is "" for a feature in one piece.
+    """
+
+    def first(*names: str) -> str:
+        values = [" ".join(feature.qualifiers[name][0].split()) for name in names if feature.qualifiers.get(name)]
+        return next(filter(None, values), "")
+
+    where = feature.location
+    parts = ",".join(f"{int(p.start)}-{int(p.end)}" for p in where.parts) if len(where.parts) > 1 else ""
+    strand = {1: "+", -1: "-"}.get(where.strand, ".")
+    protein = first("translation").replace(" ", "")
+    name = first("locus_tag", "protein_id", "gene")
+    return int(where.start), int(where.end), strand, feature.type, name, first("product"), protein, parts

@@ -1,0 +1,333 @@
+"""Token store and method to an encoder: the only training loop.
+
+Step s of a run is a function of (seed, s) and of the weights: windows, views and dropout draw from generators made
+for that step. So a run that was killed and started again ends with the same weights, bit for bit on the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genossl import files, methods
+from genossl.errors import InputError, Stopped
+from genossl.genome.store import TokenStore
+from genossl.genome.windows import generator
+from genossl.model import checkpoint
+from genossl.model.collapse import Watch, effective_rank, spread
+from genossl.model.encoder import Encoder, encoder_device
+from genossl.pretext.method import Loss, Method, Views
+from genossl.recipe import Loop, resolve
+
+log = logging.getLogger("genossl")
+TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
+COLUMNS = ("step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Jobs:
+    """How to run, without any influence on what comes out."""
+
+    device: str = "auto"  # auto: cuda, else mps, else cpu
+    threads: int = 0  # CPU threads; 0: as torch finds
+    time_limit: float = 0.0  # minutes after which to save, stop and exit 75; 0: none
+
+
+def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Jobs()) -> list[str]:
+    """Train, or go on training, into the folder `out`; returns the warnings.
+
+    Raises InputError for bad settings or data, Stopped when a signal or the time limit ended it early (everything is
+    saved), FloatingPointError when the loss is not finite.
+    """
+    recipe = resolve(mapping)
+    settings, shape = recipe.pretrain, recipe.encoder
+    store = TokenStore.open(store_folder)
+    device = _device(jobs)
+    if settings.precision == "bf16" and device.type == "mps":
+        raise InputError("pretrain.precision bf16: is not available on mps; use fp32")
+    rows = store.select(set(settings.train_splits))
+    if not len(rows):
+        found = sorted(set(store.genomes["split"]))
+        raise InputError(f"{store_folder}: no genome of split {settings.train_splits}; found {found}")
+
+    torch.manual_seed(settings.seed)
+    encoder = Encoder(shape)
+    method = methods.load(recipe.name)(recipe.method, encoder)
+    trainer = _Trainer(settings, method, store, rows, device)
+    identity = {
+        "method": recipe.name,
+        "pretrain": dataclasses.asdict(settings),
+        "encoder": dataclasses.asdict(shape),
+        "method_settings": dataclasses.asdict(recipe.method),
+        "store": store.checksum(),
+        "threads": torch.get_num_threads() if device.type == "cpu" else 0,
+    }
+    for name in ("log_every", "checkpoint_every"):  # change nothing in the result
+        identity["pretrain"].pop(name)
+    states = Path(out) / "state"
+    with files.disk(states):
+        states.mkdir(parents=True, exist_ok=True)
+    saved = checkpoint.load_state(states, identity)
+    if saved:
+        trainer.load(saved)
+        log.info("resuming at step %d of %d", trainer.step, settings.steps)
+    else:
+        trainer.fit_statistics()
+    journal = _Journal(states / "log.tsv", trainer.step)
+    with (
+        _stop_signals() as stop,
+        files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
+    ):
+        until = time.monotonic() + jobs.time_limit * 60 if jobs.time_limit else math.inf
+        for entries, note in trainer.train():
+            journal.write(entries)
+            if entries:
+                last = entries[-1]
+                bar.set_postfix_str(f"loss {last['loss']:.3f} top-1 {last['top1']} {trainer.rate():.0f} windows/s")
+                bar.update(trainer.step - bar.n)
+            if note:
+                log.warning(note)
+            early = stop.is_set() or time.monotonic() > until
+            if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):
+                checkpoint.save_state(states, trainer.step, trainer.state(), identity)
+            if trainer.step < settings.steps and early:
+                raise Stopped(f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on")
+    journal.finish(Path(out) / "log.tsv")
+    checkpoint.save_encoder(
+        Path(out),
+        encoder,
+        method=identity["method"],
+        method_settings=identity["method_settings"],
+        pretrain=dataclasses.asdict(settings),
+        seed=settings.seed,
+        length=method.length,
+        steps=settings.steps,
+        bases_seen=trainer.bases,
+        seconds=round(trainer.seconds, 1),
+        device=device.type,
+        threads=torch.get_num_threads(),
+        store=store.checksum(),
+        warnings=trainer.warnings,
+    )
+    inputs = {"store": Path(store_folder) / "store.json"}
+    files.write_provenance(Path(out) / "run", "pretrain", {**identity, "jobs": jobs}, inputs, settings.seed)
+    return trainer.warnings
+
+
+class _Trainer:
+    """Everything that a step changes, and the step."""
+
+    def __init__(
+        self, settings: Loop, method: Method, store: TokenStore, rows: np.ndarray, device: torch.device
+    ) -> None:
+        self.settings, self.method, self.device = settings, method.to(device), device
+        self.sampler = method.sampler(store, rows)
+        held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]
+        self.validation = method.sampler(store, held_out) if len(held_out) else None
+        self.optimiser = torch.optim.AdamW(
+            method.parameters(),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            eps=settings.epsilon,
+            fused=device.type in ("cpu", "cuda"),
+        )
+        bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device.type == "cuda")
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        self.watch = Watch(settings.steps)
+        self.warnings: list[str] = []
+        self.step, self.bases, self.seconds = 0, 0, 0.0
+
+    def fit_statistics(self) -> None:
+        rng = generator(self.settings.seed, 0, STATISTICS)
+        views = self._views(self.method.views(self.sampler.draw(2048, rng), rng))
+        tokens = [view.flatten(0, -2) for name, view in views.items() if name.endswith("_tokens")]
+        self.method.encoder.fit_statistics(torch.cat(tokens))
+
+    def rate(self) -> float:
+        """Windows per second so far."""
+        return self.step * self.settings.batch / max(self.seconds, 1e-9)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "bases": self.bases,
+            "seconds": self.seconds,
+            "warnings": self.warnings,
+            "watch": dataclasses.asdict(self.watch),
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        self.method.load_state_dict(saved["method"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.step, self.bases, self.seconds = saved["step"], saved["bases"], saved["seconds"]
+        self.warnings, self.watch = saved["warnings"], Watch(**saved["watch"])
+
+    def train(self) -> Iterator[tuple[list[dict[str, Any]], str | None]]:
+        """Run step after step; yield after each the log's new lines (empty between looks) and a warning or None."""
+        s = self.settings
+        waiting: list[dict[str, Any]] = []
+        self.method.train()
+        while self.step < s.steps:
+            started = time.perf_counter()
+            rng = generator(s.seed, self.step, TRAINING)
+            views = self.method.views(self.sampler.draw(s.batch, rng), rng)
+            torch.manual_seed(int(generator(s.seed, self.step, DROPOUT).integers(2**62)))
+            rate = s.lr * _rate(self.step, s)
+            for parameters in self.optimiser.param_groups:
+                parameters["lr"] = rate
+            with self.autocast:
+                loss = self.method.loss(self._views(views))
+            total = torch.stack(list(loss.terms.values())).sum()
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            if s.clip:
+                torch.nn.utils.clip_grad_norm_(self.method.parameters(), s.clip)
+            self.optimiser.step()
+            self.step += 1
+            self.bases += self.method.bases(views)
+            self.method.after_step(self.step / s.steps)
+            waiting.append(_line(self.step, "train", loss, rate, self.bases))
+            self.seconds += time.perf_counter() - started
+            waiting[-1]["seconds"] = self.seconds
+            # reading a number waits for the GPU, so only every log_every steps, before a state is saved and at the end
+            if self.step % s.log_every and self.step % s.checkpoint_every and self.step < s.steps:
+                yield [], None
+                continue
+            lines, note = self._look(waiting)
+            waiting = []
+            if self.validation and (self.step % s.validate_every == 0 or self.step == s.steps):
+                lines.append(self._validate(rate))
+            yield lines, note
+
+    def _look(self, waiting: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+        lines = [_numbers(line) for line in waiting]
+        note = None
+        for line in lines:
+            if not math.isfinite(line["loss"]):
+                terms = ", ".join(f"{name} {value:g}" for name, value in line["terms"].items())
+                raise FloatingPointError(
+                    f"the loss is not finite at step {line['step']} ({terms}); the last saved state is kept; "
+                    "a lower pretrain.lr may help"
+                )
+            found = self.watch.look(line["step"], line["std"], line["rank"], line["top1"], line["candidates"])
+            if found:
+                self.warnings.append(found)
+                note = found
+        return lines, note
+
+    @torch.no_grad()
+    def _validate(self, rate: float) -> dict[str, Any]:
+        """The pretext on held-out genomes: the same windows each time."""
+        assert self.validation is not None
+        rng = generator(self.settings.seed, 0, VALIDATION)
+        self.method.eval()
+        views = self.method.views(self.validation.draw(self.settings.batch, rng), rng)
+        with self.autocast:
+            loss = self.method.loss(self._views(views))
+        self.method.train()
+        line = _line(self.step, "validation", loss, rate, self.bases)
+        line["seconds"] = self.seconds
+        return _numbers(line)
+
+    def _views(self, views: Views) -> Views:
+        return {name: view.to(self.device, non_blocking=True) for name, view in views.items()}
+
+
+class _Journal:
+    """The run's log, one line per step; at a resume it forgets what came after the saved step."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = []
+        if path.is_file():
+            lines = path.read_text().split("\n")[1:]
+            kept = [line for line in lines if line.count("\t") == len(COLUMNS) - 1 and int(line.split("\t")[0]) <= step]
+        with files.atomic(path, "w") as stream:
+            stream.write("\n".join(["\t".join(COLUMNS), *kept]) + "\n")
+
+    def write(self, lines: list[dict[str, Any]]) -> None:
+        if lines:
+            with self.path.open("a") as stream:
+                stream.writelines("\t".join(_text(line[name]) for name in COLUMNS) + "\n" for line in lines)
+
+    def finish(self, path: Path) -> None:
+        with files.atomic(path, "w") as stream:
+            stream.write(self.path.read_text())
+
+
+def _line(step: int, split: str, loss: Loss, rate: float, bases: int) -> dict[str, Any]:
+    """A log line whose numbers are still on the device."""
+    return {
+        "step": step,
+        "split": split,
+        "loss": torch.stack(list(loss.terms.values())).sum().detach(),
+        "terms": {name: term.detach() for name, term in loss.terms.items()},
+        "top1": loss.metrics.get("top1"),
+        "candidates": loss.metrics.get("candidates"),
+        "std": spread(loss.vectors),
+        "rank": effective_rank(loss.vectors),
+        "lr": rate,
+        "bases": bases,
+    }
+
+
+def _numbers(line: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value.item() if isinstance(value, Tensor) else value for name, value in line.items()}
+    plain["terms"] = {name: value.item() for name, value in line["terms"].items()}
+    return plain
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _rate(step: int, s: Loop) -> float:
+    """The learning rate's factor at a step: warm-up, then the schedule down to a fiftieth."""
+    progress = step / s.steps
+    down = {"linear": 1 - progress, "cosine": 0.5 * (1 + math.cos(math.pi * progress)), "constant": 1.0}[s.schedule]
+    return max(0.02, down) * min(1.0, (step + 1) / max(1, s.warmup * s.steps))
+
+
+def _device(jobs: Jobs) -> torch.device:
+    if jobs.threads:
+        torch.set_num_threads(jobs.threads)
+    return encoder_device(jobs.device)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """SIGTERM, SIGINT and SIGUSR1 only raise a flag; the loop saves at the end of the step."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {}
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

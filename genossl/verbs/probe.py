@@ -1,0 +1,305 @@
+"""Embeddings + labels -> scores: what a simple classifier reads from frozen vectors, at every number of labels.
+
+The same reads, label draws and bootstrap replicates serve every embedding, so that two of them are compared in pairs.
+"""
+
+# N labelled rows, M test rows, D dimensions, K classes, U units of resampling, R replicates
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genossl import files
+from genossl.errors import InputError
+from genossl.evaluation import heads, scores, splits
+from genossl.evaluation.table import read_table
+from genossl.genome.labels import read_labels
+
+ALL = "all"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    shots: tuple[int, ...] = (1, 5, 10, 50, 100, 400)  # labels per class; "all" is always measured too
+    cap: int = 1000  # training labels per class at most, what "all" means
+    draws: int = 5  # draws of the labels at each number of shots
+    heads: tuple[str, ...] = ("logistic", "knn")  # classifiers on the standardised vectors
+    penalty: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # C of the logistic regression, chosen on validation rows
+    neighbours: tuple[int, ...] = (1, 5, 20)  # k of the nearest neighbours (cosine), chosen on validation rows
+    replicates: int = 1000  # of the bootstrap
+    block: int = 20_000  # bases of one contig that are resampled together
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)  # of each class's groups: train, validation, test
+    validation_cap: int = 1000  # validation rows per class at most, 0 for all
+    test_cap: int = 5000  # test rows per class at most, 0 for all
+    seed: int = 0  # of label draws, caps and bootstrap
+
+    def __post_init__(self) -> None:
+        if not self.shots or min(self.shots) < 1 or list(self.shots) != sorted(set(self.shots)):
+            raise ValueError("shots must be ascending whole numbers from 1 on")
+        if min(self.cap, self.draws, self.block) < 1 or min(self.validation_cap, self.test_cap) < 0:
+            raise ValueError("cap, draws and block must be at least 1, validation_cap and test_cap at least 0")
+        if self.replicates < 100:
+            raise ValueError("replicates must be at least 100: an interval is read from its tails")
+        if not self.heads or not set(self.heads) <= set(heads.HEADS):
+            raise ValueError(f"heads must be some of {', '.join(heads.HEADS)}")
+        if not self.penalty or min(self.penalty) <= 0 or list(self.penalty) != sorted(set(self.penalty)):
+            raise ValueError("penalty must be ascending numbers above 0")
+        if not self.neighbours or min(self.neighbours) < 1:
+            raise ValueError("neighbours must be whole numbers from 1 on")
+        if min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-9:
+            raise ValueError("fractions must be above 0 and sum to 1")
+
+    def grid(self, head: str) -> tuple[float, ...] | tuple[int, ...]:
+        return self.penalty if head == "logistic" else self.neighbours
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One labelled table made ready: everything that is the same for every embedding."""
+
+    labels: pd.DataFrame  # ordered by id, so that the order of the file does not matter
+    classes: list[str]
+    y_N: np.ndarray
+    rows: dict[str, np.ndarray]  # split -> row numbers, after the caps
+    draws: dict[str, list[np.ndarray]]  # shots -> training rows of each draw
+    units: splits.Units
+    weights_RU: np.ndarray
+    notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one embedding got, for one head and number of shots."""
+
+    head: str
+    shots: str
+    chosen: float | int
+    validation: dict[str, float]  # mean balanced accuracy over draws, for each value of the grid
+    values: np.ndarray  # (draws, 4): the metrics of scores.METRICS
+    replicates: np.ndarray  # (draws, 4, R)
+    confusion_KK: np.ndarray  # counts summed over draws
+
+
+def run(
+    embeddings: list[Path], labels: Path, task: str, out: Path, settings: Settings, threads: int = 1
+) -> dict[str, Any]:
+    """Score every embedding and write out (.tsv) with its .comparisons.tsv, .confusion.tsv and .json beside it.
+
+    Returns the content of the .json. Raises InputError for labels that cannot be split or vectors that do not join.
+    """
+    from joblib import Parallel, delayed
+
+    out = Path(out)
+    if out.suffix != ".tsv":
+        raise InputError(f"{out}: scores are written as .tsv")
+    paths = {Path(path).stem: Path(path) for path in embeddings}
+    if len(paths) < max(1, len(embeddings)):
+        raise InputError(
+            f"expected embeddings of different names, at least one; found {', '.join(map(str, embeddings)) or 'none'}"
+        )
+    try:
+        ready = prepare(read_labels(labels), settings)
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(str(labels)) else f"{labels}: {message}") from None
+    for path in paths.values():
+        join(path, ready.labels["id"].to_numpy(dtype=object))
+    jobs = (delayed(score)(path, ready, settings) for path in paths.values())
+    found = Parallel(n_jobs=min(threads, len(paths)), return_as="generator")(jobs)
+    shown = files.progress(found, desc=f"probe {task}", unit="embedding", total=len(paths))
+    results = dict(zip(paths, shown, strict=True))
+    summary = describe(task, ready, results, settings)
+    files.write_tsv(out, tidy(task, ready, results, settings))
+    files.write_tsv(out.with_suffix(".comparisons.tsv"), comparisons(task, ready, results, settings))
+    files.write_tsv(out.with_suffix(".confusion.tsv"), confusions(task, ready, results))
+    files.write_json(out.with_suffix(".json"), summary)
+    files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed)
+    return summary
+
+
+def prepare(labels: pd.DataFrame, settings: Settings) -> Task:
+    """Split the rows, draw the labels and the bootstrap weights; nothing here has seen an embedding."""
+    labels = labels.sort_values("id", kind="stable").reset_index(drop=True)
+    split = splits.assign(labels, settings.fractions, settings.block)
+    classes, y_N = np.unique(labels["label"].to_numpy(dtype=str), return_inverse=True)
+    notes = list(split.notes)
+
+    def pools(side: str, draw: int) -> list[np.ndarray]:
+        rows = [np.flatnonzero((split.split_N == side) & (y_N == k)) for k in range(len(classes))]
+        return [splits.permutation(r, name, settings.seed, draw) for r, name in zip(rows, classes, strict=True)]
+
+    rows = {splits.TRAIN: np.flatnonzero(split.split_N == splits.TRAIN)}
+    for side, cap in ((splits.VALIDATION, settings.validation_cap), (splits.TEST, settings.test_cap)):
+        full = pools(side, draw=0)
+        if cap and max(map(len, full)) > cap:
+            notes.append(f"{side} rows capped at {cap} per class")
+        rows[side] = np.sort(np.concatenate([pool[: cap or None] for pool in full]))
+    pool = [pools(splits.TRAIN, draw) for draw in range(settings.draws)]
+    available = [len(x) for x in pool[0]]
+    kept = [n for n in settings.shots if n <= min(*available, settings.cap)]
+    if dropped := [str(n) for n in settings.shots if n not in kept]:
+        least = min(*available, settings.cap)
+        notes.append(f"shots {', '.join(dropped)} left out: {least} training rows in the smallest class, or as capped")
+    draws = {str(n): [np.concatenate([x[:n] for x in drawn]) for drawn in pool] for n in kept}
+    if max(available) > settings.cap:
+        draws[ALL] = [np.concatenate([x[: settings.cap] for x in drawn]) for drawn in pool]
+        notes.append(f"all: {settings.cap} training rows per class at most")
+    else:
+        draws[ALL] = [rows[splits.TRAIN]]  # every row, so there is one draw
+    test = rows[splits.TEST]
+    units = splits.units(labels.iloc[test], y_N[test], settings.block, len(classes))
+    if single := [str(name) for k, name in enumerate(classes) if (units.class_U == k).sum() < 2]:
+        notes.append(f"one unit of resampling in class {', '.join(single)}: intervals leave out how that class varies")
+    weights_RU = scores.resample(units.class_U, settings.replicates, np.random.default_rng([settings.seed, 1]))
+    return Task(labels, classes.tolist(), y_N, rows, draws, units, weights_RU, notes)
+
+
+def join(path: Path, ids: np.ndarray) -> np.ndarray:
+    """The vectors (N, D) of the labelled ids, in their order; vectors without a label are ignored.
+
+    Raises InputError where an id has no vector or two of them.
+    """
+    table = read_table(path)
+    names = pd.Index(table.rows["id"].astype(str))
+    if names.has_duplicates:
+        raise InputError(f"{path}: id {names[names.duplicated()][0]!r} has more than one vector")
+    at = names.get_indexer(pd.Index(ids))
+    if (missing := ids[at < 0]).size:
+        extra = names[~names.isin(ids)]
+        raise InputError(
+            f"{path}: {missing.size} of {len(ids)} labelled ids have no vector ({', '.join(missing[:5])}); "
+            f"{len(extra)} vectors have no label ({', '.join(extra[:5]) or 'none'})"
+        )
+    return np.asarray(table.vectors)[at].reshape(len(ids), -1)
+
+
+def score(path: Path, task: Task, settings: Settings) -> list[Result]:
+    """Every head at every number of shots on one embedding, on one thread: the numbers do not depend on how many."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        vectors_ND = join(path, task.labels["id"].to_numpy(dtype=object))
+        query = np.concatenate([task.rows[splits.VALIDATION], task.rows[splits.TEST]])
+        drawn = np.unique(np.concatenate([rows for draws in task.draws.values() for rows in draws]))
+        pool = vectors_ND[task.rows[splits.TRAIN]]
+        train_ND, query_MD = heads.standardise(pool, vectors_ND[drawn], vectors_ND[query])
+        at = {shots: [np.searchsorted(drawn, rows) for rows in draws] for shots, draws in task.draws.items()}
+        return [
+            measure(head, shots, train_ND, task.y_N[drawn], at[shots], query_MD, task, settings)
+            for head in settings.heads
+            for shots in task.draws
+        ]
+
+
+def measure(
+    head: str, shots: str, train_ND: np.ndarray, y_N: np.ndarray, draws: list[np.ndarray], query_MD: np.ndarray,
+    task: Task, settings: Settings,
+) -> Result:  # fmt: skip
+    """Fit the whole grid on each draw; validation rows choose by mean balanced accuracy; test rows are read once."""
+    grid, n_classes, n_validation = settings.grid(head), len(task.classes), len(task.rows[splits.VALIDATION])
+    y_validation, y_test = (task.y_N[task.rows[side]] for side in (splits.VALIDATION, splits.TEST))
+    fit = heads.HEADS[head]
+    fitted = [fit(train_ND[rows], y_N[rows], query_MD, n_classes, grid) for rows in draws]  # each (G, M, K)
+    one_unit = np.zeros(n_validation, dtype=np.int64)
+    judged_DG = np.array([
+        [
+            scores.balanced_accuracy(scores.unit_confusions(y_validation, said.argmax(1), one_unit, n_classes)[0])
+            for said in said_GMK[:, :n_validation]
+        ]
+        for said_GMK in fitted
+    ])  # fmt: skip
+    best = int(judged_DG.mean(0).argmax())  # the first of equals: the smoothest line, the fewest neighbours
+    values, replicates, confusion_KK = [], [], np.zeros((n_classes, n_classes), dtype=np.int64)
+    plain_1U = np.ones((1, len(task.units.class_U)))
+    for said_GMK in fitted:
+        said_MK = said_GMK[best, n_validation:]
+        weights_RU = np.concatenate([plain_1U, task.weights_RU])
+        measured = scores.replicates(y_test, said_MK, task.units.unit_N, task.units.class_U, weights_RU)
+        values.append(measured[:, 0])
+        replicates.append(measured[:, 1:])
+        np.add.at(confusion_KK, (y_test, said_MK.argmax(1)), 1)
+    validation = {str(value): float(judged) for value, judged in zip(grid, judged_DG.mean(0), strict=True)}
+    return Result(head, shots, grid[best], validation, np.stack(values), np.stack(replicates), confusion_KK)
+
+
+def mean_replicates(result: Result, settings: Settings) -> np.ndarray:
+    """(4, R): the mean over draws, the draws resampled too; the same for every embedding at this number of draws."""
+    n_draws = len(result.values)
+    rng = np.random.default_rng([settings.seed, 2, n_draws])
+    return np.einsum("rd,dmr->mr", scores.resample_draws(n_draws, settings.replicates, rng), result.replicates)
+
+
+def tidy(task: str, ready: Task, results: dict[str, list[Result]], settings: Settings) -> pd.DataFrame:
+    """One line per embedding, head, shots, draw (and their mean) and metric."""
+    lines, n = [], len(ready.rows[splits.TEST])
+    for name, found in results.items():
+        for r in found:
+            means = mean_replicates(r, settings)
+            rows = [(str(d), r.values[d], r.replicates[d]) for d in range(len(r.values))]
+            for draw, values, replicates in [*rows, ("mean", r.values.mean(0), means)]:
+                for i, metric in enumerate(scores.METRICS):
+                    low, high = scores.interval(replicates[i])
+                    lines.append((task, name, r.head, r.shots, draw, metric, float(values[i]), low, high, n))
+    columns = ["task", "embedding", "head", "shots", "draw", "metric", "value", "low", "high", "n"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def comparisons(task: str, ready: Task, results: dict[str, list[Result]], settings: Settings) -> pd.DataFrame:
+    """Every ordered pair of embeddings: the difference of their means over draws, replicate by replicate."""
+    lines, n = [], len(ready.rows[splits.TEST])
+    means = {name: [mean_replicates(r, settings) for r in found] for name, found in results.items()}
+    pairs = [(name, base) for name in results for base in results if name != base]
+    for name, base in pairs:
+        for i, (ours, theirs) in enumerate(zip(results[name], results[base], strict=True)):
+            difference_M = ours.values.mean(0) - theirs.values.mean(0)
+            lows, highs = np.percentile(means[name][i] - means[base][i], [2.5, 97.5], axis=1)
+            for metric, *numbers in zip(scores.METRICS, difference_M, lows, highs, strict=True):
+                lines.append((task, ours.head, ours.shots, metric, name, base, *map(float, numbers), n))
+    columns = ["task", "head", "shots", "metric", "embedding", "baseline", "difference", "low", "high", "n"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def confusions(task: str, ready: Task, results: dict[str, list[Result]]) -> pd.DataFrame:
+    """Counts of every (label, predicted), summed over draws."""
+    lines = [
+        (task, name, r.head, r.shots, label, predicted, int(r.confusion_KK[i, j]))
+        for name, found in results.items()
+        for r in found
+        for i, label in enumerate(ready.classes)
+        for j, predicted in enumerate(ready.classes)
+    ]
+    columns = ["task", "embedding", "head", "shots", "label", "predicted", "count"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def describe(task: str, ready: Task, results: dict[str, list[Result]], settings: Settings) -> dict[str, Any]:
+    """What was measured on what: counts, unit of resampling, notes, the hyper-parameters that validation chose."""
+    per_class = {
+        side: {name: int((ready.y_N[rows] == k).sum()) for k, name in enumerate(ready.classes)}
+        for side, rows in ready.rows.items()
+    }
+
+    def by_head(found: list[Result], value: Any) -> dict[str, dict[str, Any]]:
+        return {head: {r.shots: value(r) for r in found if r.head == head} for head in settings.heads}
+
+    return {
+        "task": task,
+        "classes": ready.classes,
+        **{f"n_{side}": len(rows) for side, rows in ready.rows.items()},
+        "rows_per_class": per_class,
+        "label_cap": settings.cap,
+        "draws": {shots: len(draws) for shots, draws in ready.draws.items()},
+        "unit": ready.units.kind,
+        "n_units": {name: int((ready.units.class_U == k).sum()) for k, name in enumerate(ready.classes)},
+        "standardisation": "mean and deviation of all train rows, labels unused",
+        "chosen": {name: by_head(found, lambda r: r.chosen) for name, found in results.items()},
+        "validation": {name: by_head(found, lambda r: r.validation) for name, found in results.items()},
+        "notes": ready.notes,
+        "settings": settings,
+        "versions": files.versions(),
+    }

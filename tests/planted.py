@@ -1,0 +1,66 @@
+"""Genomes with structure that we planted, so that we know what can be learnt and what cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genossl.genome.alphabet import decode
+
+
+def markov(rng: np.random.Generator, order: int, sharpness: float) -> np.ndarray:
+    """Transition probabilities (4**order, 4) of a random source; a larger sharpness is further from uniform."""
+    logits = rng.normal(size=(4**order, 4)) * sharpness
+    weights = np.exp(logits)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def sample(rng: np.random.Generator, transitions: np.ndarray, length: int) -> np.ndarray:
+    """Bases uint8 (length,) of a Markov source."""
+    states, cumulative = len(transitions), transitions.cumsum(1)
+    uniform = rng.random(length)
+    tokens = np.empty(length, np.uint8)
+    context = int(rng.integers(states))
+    for i in range(length):
+        base = min(3, int(np.searchsorted(cumulative[context], uniform[i], "right")))
+        tokens[i] = base
+        context = (context * 4 + base) % states
+    return tokens
+
+
+def symmetric(rng: np.random.Generator, k: int, sharpness: float) -> np.ndarray:
+    """Transitions of a source of order k - 1 whose k-mers are about as frequent as their reverse complements."""
+    logits = rng.normal(size=4**k) * sharpness
+    code = np.arange(4**k)
+    other, rest = np.zeros_like(code), code.copy()
+    for _ in range(k):
+        other, rest = other * 4 + (3 - rest % 4), rest // 4
+    weights = np.exp((logits + logits[other]) / 2**0.5).reshape(-1, 4)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def write_fasta(path: Path, contigs: dict[str, np.ndarray]) -> Path:
+    with path.open("w") as stream:
+        for name, tokens in contigs.items():
+            letters = decode(tokens)
+            stream.write(f">{name}\n")
+            stream.writelines(f"{letters[i : i + 80]}\n" for i in range(0, len(letters), 80))
+    return path
+
+
+def collection(folder: Path, sources: dict[str, np.ndarray], contigs: int, length: int, seed: int) -> Path:
+    """A manifest with, per source, genomes for train, validation and test of `contigs` contigs each."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["genome\tpath\tsplit\tspecies"]
+    for name, transitions in sources.items():
+        for split in ("train", "validation", "test"):
+            genome = f"{name}_{split}"
+            write_fasta(
+                folder / f"{genome}.fa", {f"{genome}_{i}": sample(rng, transitions, length) for i in range(contigs)}
+            )
+            lines.append(f"{genome}\t{genome}.fa\t{split}\t{name}")
+    sheet = folder / "genomes.tsv"
+    sheet.write_text("\n".join(lines) + "\n")
+    return sheet

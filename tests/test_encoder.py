@@ -1,0 +1,223 @@
+"""The encoder's geometry, causality, fold and carried state."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from genossl.genome.alphabet import MASK, N, reverse_complement
+from genossl.model.encoder import Encoder, Settings, State, encoder_device
+
+ENCODERS = {
+    "kmer gru": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=12, rnn="gru", context=12),
+    "kmer overlapping lstm": dict(
+        front="kmer", k=4, width=30, stride=10, hidden=16, channels=8, rnn="lstm", context=10
+    ),
+    "kmer plain": dict(front="kmer", k=3, canonical=False, width=16, stride=8, hidden=16, channels=8, context=8),
+    "kmer no prefix": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=12, context=12, prefix=False),
+    "kmer mlp": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=12, rnn="none", context=12),
+    "conv lstm": dict(front="conv", width=24, stride=6, channels=32, rnn="lstm", context=16),
+    "conv gru": dict(front="conv", width=20, stride=10, channels=32, rnn="gru", context=16),
+}
+
+
+@pytest.fixture(params=ENCODERS, ids=list(ENCODERS))
+def encoder(request):
+    torch.manual_seed(0)
+    made = Encoder(Settings(**ENCODERS[request.param]))
+    made.fit_statistics(torch.randint(0, 4, (64, 120), dtype=torch.uint8))
+    return made.eval()
+
+
+def tokens(*shape, seed=0):
+    return torch.randint(0, 4, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_frames_and_channels(encoder):
+    for length in (encoder.width, encoder.width + 1, 97, 120):
+        c = encoder(tokens(2, length)).c
+        assert c.shape == (2, encoder.frames(length), encoder.channels)
+        assert encoder.frames(length) == (length - encoder.width) // encoder.stride + 1
+    assert encoder.frames(encoder.width - 1) == 0
+
+
+def test_a_base_moves_only_the_frames_that_have_read_it(encoder):
+    x = tokens(1, 120)
+    before = encoder(x).c[0]
+    for at in (0, 37, 119):
+        y = x.clone()
+        y[0, at] = (y[0, at] + 1) % 4
+        moved = (encoder(y).c[0] - before).abs().amax(1) > 0
+        first = next((t for t in range(len(moved)) if t * encoder.stride + encoder.width > at), len(moved))
+        assert not moved[:first].any(), "a context state saw a base to its right"
+        if first < len(moved):
+            assert moved[first], "a frame ignored a base under it"
+
+
+def test_gap_is_the_smallest_that_shares_no_base(encoder):
+    def bases(t):
+        return set(range(t * encoder.stride, t * encoder.stride + encoder.width))
+
+    assert not bases(0) & bases(encoder.gap + 1)
+    assert encoder.gap == 0 or bases(0) & bases(encoder.gap)
+
+
+def test_batch_neighbours_do_not_matter(encoder):
+    x = tokens(8, 100)
+    together = encoder(x).c
+    alone = torch.cat([encoder(row[None]).c for row in x])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_state_makes_cuts_invisible(encoder):
+    x = tokens(3, 120)
+    whole = encoder(x).c
+    state: State | None = None
+    parts = []
+    for first in range(0, encoder.frames(120), 2):
+        until = min(first + 2, encoder.frames(120))
+        read = encoder(x[:, first * encoder.stride : (until - 1) * encoder.stride + encoder.width], state)
+        parts.append(read.c)
+        state = read.state
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_all_parameters_get_a_gradient(encoder):
+    encoder.train()
+    encoder(tokens(4, 120)).c.square().sum().backward()
+    missing = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not missing
+
+
+def test_canonical_frames_are_strand_blind_and_plain_ones_are_not():
+    x = tokens(2, 20)
+    for canonical in (True, False):
+        encoder = Encoder(
+            Settings(k=3, canonical=canonical, width=20, stride=20, hidden=8, channels=8, context=8)
+        ).eval()
+        equal = torch.allclose(encoder(x).c, encoder(reverse_complement(x)).c, atol=1e-6)
+        assert equal is canonical
+
+
+def test_n_is_the_zero_vector_of_the_convolution():
+    encoder = Encoder(Settings(**ENCODERS["conv lstm"]))
+    x = tokens(1, 24)
+    x[0, 5:9] = N
+    kernel = encoder.front.weight
+    one_hot = F.one_hot(x.long().clamp(max=3), 4).float().transpose(1, 2)
+    one_hot[:, :, 5:9] = 0
+    plain = F.conv1d(one_hot, kernel, encoder.front.bias, stride=6).transpose(1, 2)
+    torch.testing.assert_close(encoder.front(x), plain)
+    x[0, 5:9] = MASK
+    torch.testing.assert_close(encoder.front(x), plain)
+
+
+def test_counts_equal_counting_by_hand():
+    encoder = Encoder(Settings(k=2, width=6, stride=3, hidden=4, channels=4, context=4))
+    x = torch.tensor([[0, 0, 1, 4, 3, 3, 2, 0, 1]], dtype=torch.uint8)  # AACNTTGAC
+    counts, valid = encoder.front.counts(x)
+    # frame 0 AACNTT: AA AC TT -> AA/TT twice, AC/GT once; frame 1 NTTGAC: TT TG GA AC
+    assert valid.flatten().tolist() == [3, 4]
+    assert sorted(counts[0, 0].tolist(), reverse=True)[:3] == [2, 1, 0]
+    assert counts.sum() == 7
+
+
+def test_all_n_is_average_and_finite():
+    encoder = Encoder(Settings(k=3, width=20, stride=20, hidden=8, channels=8, context=8)).eval()
+    encoder.fit_statistics(tokens(64, 100))
+    c = encoder(torch.full((1, 60), N, dtype=torch.uint8)).c
+    assert torch.isfinite(c).all()
+    assert torch.isfinite(Encoder(Settings(**ENCODERS["conv lstm"]))(torch.full((1, 60), N, dtype=torch.uint8)).c).all()
+
+
+@pytest.mark.parametrize("rnn", ["lstm", "gru"])
+def test_the_fold_equals_the_plain_network_in_value_and_gradient(rnn):
+    """Conv1d, then the library's recurrence on its channels: nothing folded, nothing of ours."""
+    torch.manual_seed(1)
+    encoder = Encoder(Settings(front="conv", width=24, stride=6, channels=40, rnn=rnn, context=16)).double()
+    conv = nn.Conv1d(4, 40, 24, 6).double()
+    plain = (nn.LSTM if rnn == "lstm" else nn.GRU)(40, 16, batch_first=True).double()
+    conv.weight.data.copy_(encoder.front.weight)
+    conv.bias.data.copy_(encoder.front.bias)
+    plain.load_state_dict(encoder.rnn.state_dict())
+    x = tokens(5, 150)
+    one_hot = F.one_hot(x.long(), 4).double().transpose(1, 2)
+    expected = plain(conv(one_hot).transpose(1, 2))[0]
+    folded = encoder(x).c
+    torch.testing.assert_close(folded.double(), expected, rtol=1e-5, atol=1e-6)
+    target = torch.randn_like(expected)
+    (expected * target).sum().backward()
+    (folded * target).sum().backward()
+    for ours, theirs in (
+        (encoder.front.weight, conv.weight),
+        (encoder.front.bias, conv.bias),
+        (encoder.rnn.weight_ih_l0, plain.weight_ih_l0),
+        (encoder.rnn.weight_hh_l0, plain.weight_hh_l0),
+        (encoder.rnn.bias_ih_l0, plain.bias_ih_l0),
+    ):
+        scale = theirs.grad.abs().max()
+        assert ((ours.grad - theirs.grad).abs().max() / scale).item() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "width,stride,gap,frames,length", [(24, 6, 3, 22, 150), (40, 20, 1, 49, 1000), (100, 100, 0, 5, 500)]
+)
+def test_published_geometry(width, stride, gap, frames, length):
+    encoder = Encoder(Settings(front="conv", width=width, stride=stride, channels=4, rnn="lstm", context=4))
+    assert (encoder.gap, encoder.frames(length)) == (gap, frames)
+
+
+def test_paper_has_the_published_number_of_parameters():
+    """1024 filters, LSTM 512: 99,328 + 3,147,776 (Keras has one bias vector; torch's second one is 4 * 512 more)."""
+    encoder = Encoder(Settings(front="conv", width=24, stride=6, channels=1024, rnn="lstm", context=512))
+    assert sum(p.numel() for p in encoder.parameters()) == 99_328 + 3_147_776 + 4 * 512
+
+
+def test_keras_initialisation():
+    torch.manual_seed(0)
+    encoder = Encoder(Settings(front="conv", width=24, stride=6, channels=64, rnn="lstm", context=32))
+    assert encoder.front.bias.abs().sum() == 0
+    assert encoder.front.weight.abs().max() <= math.sqrt(6 / (24 * (4 + 64)))
+    w = encoder.rnn.weight_hh_l0
+    torch.testing.assert_close(w.T @ w, torch.eye(32), atol=1e-5, rtol=0)
+    bias = encoder.rnn.bias_ih_l0
+    assert bias[32:64].eq(1).all()
+    assert bias.sum() == 32
+
+
+def test_bf16_is_close_to_fp32():
+    encoder = Encoder(Settings(**ENCODERS["kmer gru"])).eval()
+    x = tokens(4, 120)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = encoder(x).c
+    cosine = F.cosine_similarity(low.float(), encoder(x).c, dim=-1)
+    assert cosine.min() > 0.999
+
+
+@pytest.mark.parametrize(
+    "wrong,message",
+    [
+        (dict(k=9), "k must be"),
+        (dict(k=5, width=4), "k must be"),
+        (dict(stride=0), "stride must be"),
+        (dict(front="conv", rnn="none"), "rnn none"),
+        (dict(prefix=False, rnn="none"), "rnn none"),
+        (dict(dropout=1.0), "dropout must be"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**wrong)
+
+
+def test_devices():
+    from genossl.errors import InputError
+
+    assert encoder_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="unknown"):
+        encoder_device("tpu9")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="device cuda: this machine"):
+            encoder_device("cuda")

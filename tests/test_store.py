@@ -1,0 +1,127 @@
+"""The token store: what is written comes back, and what is damaged is refused with the file's name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genossl.errors import InputError
+from genossl.genome.alphabet import encode
+from genossl.genome.store import FORMAT, TokenStore, Writer
+
+CONTIGS = [("g1", "c", "ACGTNN"), ("g1", "#d", "AC"), ("g2", "c", "GGG"), ("g3", "NA", "TTTTN")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    genomes = pd.DataFrame({"genome": ["g1", "g2", "g3"], "split": ["train", "", "test"], "strain": ["001", "NA", ""]})
+    with Writer(folder) as writer:
+        for genome, contig, letters in CONTIGS:
+            writer.begin(genome, contig, f"{genome}.fa")
+            writer.append(encode(letters[:2]))
+            writer.append(encode(letters[2:]))
+            writer.end()
+            writer.begin(genome, "left out", f"{genome}.fa")
+            writer.append(encode("ACGTACGT"))
+            writer.end(keep=False)
+        writer.close(genomes, None, {"policy": {"ambiguous": "N"}})
+    return folder
+
+
+def test_round_trip(folder: Path) -> None:
+    store = TokenStore.open(folder)
+    assert store.tokens.tolist() == encode("".join(letters for _, _, letters in CONTIGS)).tolist()
+    assert store.contigs.offset.tolist() == [0, 6, 8, 11]
+    assert store.contigs.length.tolist() == [6, 2, 3, 5]
+    assert store.contigs.n_N.tolist() == [2, 0, 0, 1]
+    assert store.contigs.source.tolist() == ["g1.fa", "g1.fa", "g2.fa", "g3.fa"]
+    assert store.genomes.strain.tolist() == ["001", "NA", ""]
+    assert store.meta["format"] == FORMAT
+    assert store.meta["bases"] == 16
+    assert store.meta["contigs"] == 4
+    assert store.meta["policy"] == {"ambiguous": "N"}
+    assert store.features().empty
+    store.verify()
+
+
+def test_contig_and_select(folder: Path) -> None:
+    store = TokenStore.open(folder)
+    for genome, contig, letters in CONTIGS:
+        assert np.array_equal(store.contig(contig, genome), encode(letters))
+    assert np.array_equal(store.contig("NA"), encode("TTTTN"))
+    assert store.select({"train"}).tolist() == [0, 1]
+    assert store.select({"", "test"}).tolist() == [2, 3]
+    assert store.select({"validation"}).tolist() == []
+    with pytest.raises(InputError, match="no contig 'x'"):
+        store.contig("x")
+    with pytest.raises(InputError, match="no contig '#d' in genome 'g2'"):
+        store.contig("#d", "g2")
+    with pytest.raises(InputError, match="contig 'c' is in 2 genomes"):
+        store.contig("c")
+
+
+def test_tokens_are_read_only(folder: Path) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        TokenStore.open(folder).tokens[0] = 3
+
+
+def test_checksum_follows_the_content(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with Writer(other) as writer:
+        writer.begin("g1", "c", "g1.fa")
+        writer.append(encode("ACGTNA"))
+        writer.end()
+        writer.close(pd.DataFrame({"genome": ["g1"], "split": [""]}), None, {})
+    assert TokenStore.open(other).checksum() != TokenStore.open(folder).checksum()
+
+
+def test_no_store(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match=r"no token store .*genossl ingest PATH --out"):
+            TokenStore.open(path)
+
+
+@pytest.mark.parametrize("found", [FORMAT + 1, None, "1"])
+def test_newer_format(folder: Path, found: object) -> None:
+    meta = json.loads((folder / "store.json").read_text()) | {"format": found}
+    (folder / "store.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match=rf"store\.json: has format {found}, .* rebuild .* genossl ingest"):
+        TokenStore.open(folder)
+
+
+def test_damaged_json(folder: Path) -> None:
+    (folder / "store.json").write_text("{")
+    with pytest.raises(InputError, match=r"store\.json: is damaged"):
+        TokenStore.open(folder)
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", "contigs.tsv", "genomes.tsv"])
+def test_missing_file(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: no such file"):
+        TokenStore.open(folder)
+
+
+def test_wrong_size(folder: Path) -> None:
+    (folder / "tokens.bin").write_bytes(bytes(15))
+    with pytest.raises(InputError, match=r"tokens\.bin: has 15 bytes, expected 16"):
+        TokenStore.open(folder)
+
+
+def test_missing_column(folder: Path) -> None:
+    (folder / "genomes.tsv").write_text("genome\tsplat\ng1\t\n")
+    with pytest.raises(InputError, match=r"genomes\.tsv: has no column split"):
+        TokenStore.open(folder)
+
+
+def test_changed_byte(folder: Path) -> None:
+    (folder / "tokens.bin").write_bytes(bytes(16))
+    with pytest.raises(InputError, match=r"tokens\.bin: differs"):
+        TokenStore.open(folder).verify()

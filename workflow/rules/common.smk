@@ -1,0 +1,31 @@
+# Settings and targets.
+import re
+from pathlib import Path
+
+import pandas as pd
+
+CONFIG_FILE = workflow.configfiles[-1]
+RESULTS = f"results/{config['collection']}"
+SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)  # a genome may be called NA
+GENOMES = pd.read_csv(config["genomes"], **SHEET)
+TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
+RUNS = {name: spec or {} for name, spec in config["runs"].items()}
+BASELINES = config.get("baselines") or []
+NAMES = [*RUNS, *BASELINES]
+JOBS = {
+    "pretrain_threads": 1,
+    "probe_threads": 2,
+    "device": "auto",
+    "gpu": 0,
+    "runtime": 240,
+    "stop_margin": 5,
+    "max_resubmissions": 20,
+    "mem_mb": 3000,
+} | (config.get("jobs") or {})
+TARGETS = [f"{RESULTS}/report.html"]
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUNS)),
+    baseline="|".join(map(re.escape, BASELINES)) or "none",
+    task="|".join(map(re.escape, TASKS.index)),

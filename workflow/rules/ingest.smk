@@ -1,0 +1,22 @@
+# REQUIRED INPUTS  the sheet of genomes and the files that it names
+# OUTPUTS          results/<collection>/store
+
+
+rule ingest:
+    input:
+        sheet=config["genomes"],
+        genomes=[Path(config["genomes"]).parent / path for path in GENOMES["path"]],
+    output:
+        store=directory(f"{RESULTS}/store"),
+    log:
+        f"logs/{config['collection']}/ingest.log",
+    benchmark:
+        f"benchmarks/{config['collection']}/ingest.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: json.dumps(config.get("ingest") or {}, sort_keys=True),
+    shell:
+        "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --settings {params.settings:q} > {log:q} 2>&1"

@@ -1,0 +1,33 @@
+# REQUIRED INPUTS  results/<collection>/store
+# OUTPUTS          results/<collection>/runs/<run>/encoder.safetensors, encoder.json, log.tsv
+
+
+rule pretrain:
+    input:
+        store=rules.ingest.output.store,
+    output:
+        encoder=ensure(f"{RESULTS}/runs/{{run}}/encoder.safetensors", non_empty=True),
+        about=f"{RESULTS}/runs/{{run}}/encoder.json",
+        log=f"{RESULTS}/runs/{{run}}/log.tsv",
+        provenance=f"{RESULTS}/runs/{{run}}/run.provenance.json",
+    log:
+        f"logs/{config['collection']}/pretrain/{{run}}.log",
+    benchmark:
+        f"benchmarks/{config['collection']}/pretrain/{{run}}.jsonl"
+    # inside a cluster job another snakemake obeys `retries` too; only the main process may resubmit
+    retries: JOBS["max_resubmissions"] if workflow.is_main_process else 0
+    threads: JOBS["pretrain_threads"]
+    resources:
+        gpu=JOBS["gpu"],
+        nodes=1,
+        mem_mb=JOBS["mem_mb"],
+        runtime=JOBS["runtime"],
+        time_limit=JOBS["runtime"] - JOBS["stop_margin"],
+    params:
+        settings=lambda wildcards: json.dumps(RUNS[wildcards.run], sort_keys=True),
+        # no output: what a stopped run resumes from must outlive its failure
+        run=lambda wildcards: f"{RESULTS}/runs/{wildcards.run}",
+    shell:
+        "genossl --quiet pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        f" --device {JOBS['device']}"
+        " --threads {threads} --time-limit {resources.time_limit} > {log:q} 2>&1"

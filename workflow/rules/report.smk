@@ -1,0 +1,28 @@
+# REQUIRED INPUTS  results/<collection>/store, runs/*/log.tsv, scores/*
+# OUTPUTS          results/<collection>/report.html, findings.txt
+
+
+rule report:
+    input:
+        store=rules.ingest.output.store,
+        logs=expand(rules.pretrain.output.log, run=RUNS),
+        provenance=expand(rules.pretrain.output.provenance, run=RUNS),
+        scores=expand(rules.probe.output.scores, task=TASKS.index),
+        comparisons=expand(rules.probe.output.comparisons, task=TASKS.index),
+    output:
+        html=ensure(f"{RESULTS}/report.html", non_empty=True),
+        findings=f"{RESULTS}/findings.txt",
+    log:
+        f"logs/{config['collection']}/report.log",
+    benchmark:
+        f"benchmarks/{config['collection']}/report.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        results=RESULTS,
+        settings=lambda wildcards: json.dumps(config.get("report") or {}, sort_keys=True),
+    shell:
+        "genossl --quiet report {params.results:q} --out {output.html:q} --settings {params.settings:q}"
+        " > {output.findings:q} 2> {log:q}"
