@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "methods":
+        return importlib.import_module("genossl.methods")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'genossl' has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def embed(
     if isinstance(encoder, (str, Path)):
         encoder = load_encoder(encoder)
     tokens = [_tokens(sequence, i) for i, sequence in enumerate(_many(sequences))]
-    return embedding.embed(encoder, tokens, pool, both_strands)
+    return embedding.embed(encoder, tokens, _known(pool), both_strands)
 
 
 def embed_fasta(
@@ -59,7 +59,7 @@ def embed_fasta(
         encoder = load_encoder(encoder)
     items = list(inputs.read(path, window, step))
     table = pd.DataFrame([item.row for item in items]).drop(columns="id")
-    vectors = embedding.embed(encoder, [item.tokens for item in items], pool, both_strands)
+    vectors = embedding.embed(encoder, [item.tokens for item in items], _known(pool), both_strands)
     return table.assign(vector=list(vectors))
 
 
@@ -73,11 +73,12 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
         self, checkpoint: str | Path = "", pool: Pool = "last", both_strands: bool = True, device: str = "auto"
     ) -> None:
         self.checkpoint = checkpoint
-        self.pool = pool
+        self.pool: Pool = pool
         self.both_strands = both_strands
         self.device = device
 
     def fit(self, X: Sequence[Any], y: Any = None) -> GenomeEmbedder:
+        """Load the encoder."""
         self.encoder_ = load_encoder(self.checkpoint, self.device)
         return self
 
@@ -89,6 +90,7 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
         return embed(self.encoder_, X, self.pool, self.both_strands)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """genossl0, genossl1, ..."""
         width = self.encoder_.channels * (2 if self.pool == "both" else 1)
         return np.array([f"genossl{i}" for i in range(width)], dtype=object)
 
@@ -101,9 +103,25 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
 
 
 def _many(sequences: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(sequences, (str, bytes)):
+    single = isinstance(sequences, np.ndarray) and sequences.ndim == 1 and sequences.dtype == np.uint8
+    if single or _letters(sequences) is not None:
         raise InputError("embed: expected a list of sequences, found a single one; put it in a list")
     return sequences
+
+
+def _known(pool: Pool) -> Pool:
+    if pool not in get_args(Pool):
+        raise InputError(f"pool {pool!r} is unknown; expected {', '.join(get_args(Pool))}")
+    return pool
+
+
+def _letters(sequence: Any) -> bytes | None:
+    """The letters of str, bytes, Bio.Seq or SeqRecord; None for anything else."""
+    if isinstance(sequence, (bytes, bytearray)):
+        return bytes(sequence)
+    if isinstance(sequence, str) or hasattr(sequence, "reverse_complement"):  # the latter is Biopython's
+        return str(getattr(sequence, "seq", sequence)).encode()
+    return None
 
 
 def _tokens(sequence: Any, i: int) -> np.ndarray:
@@ -112,9 +130,11 @@ def _tokens(sequence: Any, i: int) -> np.ndarray:
         if tokens.size and tokens.max() > 5:
             raise InputError(f"sequence {i}: codes go from 0 to 5, found {tokens.max()}")
     else:
-        raw = sequence if isinstance(sequence, bytes) else str(getattr(sequence, "seq", sequence)).encode()
+        letters = _letters(sequence)
+        if letters is None:
+            raise InputError(f"sequence {i}: expected letters or a uint8 array, found {type(sequence).__name__}")
         try:
-            tokens = fasta.tokenise(raw).tokens
+            tokens = fasta.tokenise(letters).tokens
         except fasta.BadLetter as error:
             raise InputError(f"sequence {i}: {error}") from None
     if not len(tokens):

@@ -45,7 +45,9 @@ def _settings(verb: str, config_file: str | None, settings: str | None, assignme
     """The verb's section of the file, the JSON object and the single assignments, in this order."""
     from genossl import config
 
-    mapping: dict[str, Any] = (config.read_yaml(config_file).get(verb) or {}) if config_file else {}
+    mapping = (config.read_yaml(config_file).get(verb) or {}) if config_file else {}
+    if not isinstance(mapping, dict):
+        raise InputError(f"{config_file}: {verb}: expected key: value pairs, found {mapping!r}")
     mapping = config.merge(mapping, _json(settings))
     nested = {verb: mapping}
     for assignment in assignments:
@@ -70,7 +72,12 @@ def _json(text: str | None) -> dict[str, Any]:
 def _recipe(config_file: str | None, settings: str | None, assignments: tuple[str, ...], method: str | None) -> dict:
     from genossl import config, recipe
 
-    mapping = config.merge(recipe.preset(config_file) if config_file else {}, _json(settings))
+    mapping: dict[str, Any] = {}
+    if config_file in recipe.presets():
+        mapping = {"preset": config_file}  # in place of the default one, not on top of it
+    elif config_file:
+        mapping = recipe.preset(config_file)
+    mapping = config.merge(mapping, _json(settings))
     for assignment in assignments:
         config.set_path(mapping, assignment)
     return mapping | ({"name": method} if method else {})
@@ -226,7 +233,7 @@ def preview(store: Path, method: Any, config_file: Any, settings: Any, assignmen
 def main() -> None:
     """Run a command; a user's mistake is one line and exit 2, a stop that can be resumed is exit 75."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="genossl", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
@@ -240,7 +247,7 @@ def main() -> None:
         code = 75
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # the reader of our output went away
+    except SystemExit:  # no verb exits; it is click's answer when the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     else:

@@ -37,7 +37,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InputError(f"{path} line {mark.line + 1 if mark else '?'}: {error.problem}") from None
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
     if value is None:
         return {}
@@ -89,22 +89,31 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
 def set_path(mapping: dict[str, Any], assignment: str) -> None:
     """Apply one `section.key=value` of the command line in place; the value is read as YAML."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     path, equals, text = assignment.partition("=")
     keys = path.split(".")
     if not equals or not all(keys) or len(keys) < 2:
         raise InputError(f"--set {assignment}: expected section.key=value")
     for key in keys[:-1]:
-        mapping = mapping.setdefault(key, {})
+        if mapping.get(key) is None:  # absent, or a section without a line
+            mapping[key] = {}
+        mapping = mapping[key]
         if not isinstance(mapping, dict):
             raise InputError(f"--set {assignment}: {key} is no section")
-    mapping[keys[-1]] = YAML(typ="safe", pure=True).load(text)
+    try:
+        mapping[keys[-1]] = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError):
+        raise InputError(f"--set {assignment}: the value is not YAML") from None
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` laid on top, section by section; neither is changed."""
+    """`base` with the values of `over` laid on top, section by section; neither is changed.
+
+    A section without a line adds nothing and takes nothing away.
+    """
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[key] = merge(old, value or {}) if isinstance(old, dict) and isinstance(value, dict | None) else value
     return merged

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -68,12 +69,14 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
             with disk(path):
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException:
+        with disk(path):
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        _refuse_full(path, error)
         raise
 
 
@@ -99,9 +102,17 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         _sync_folder(path.parent)
         if old:
             shutil.rmtree(old)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _refuse_full(path, error)
         raise
+
+
+def _refuse_full(path: Path, error: BaseException) -> None:
+    """A disk that is full is the user's to mend, wherever in the writing it shows."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = shutil.disk_usage(path.parent).free
+        raise InputError(f"{path}: cannot be written, {error.strerror} ({free / 1e6:,.0f} MB free)") from error
 
 
 def sha256(path: str | Path) -> str:
@@ -111,6 +122,7 @@ def sha256(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, value: Any) -> None:
+    """JSON of plain values, settings objects, paths and arrays; a number that is not finite raises ValueError."""
     with atomic(path, "w") as stream:
         json.dump(value, stream, indent=1, default=_plain, allow_nan=False)
         stream.write("\n")
@@ -131,8 +143,8 @@ def _plain(value: Any) -> Any:
         return dataclasses.asdict(value)
     if isinstance(value, Path):
         return str(value)
-    if hasattr(value, "tolist"):  # numpy
-        return value.tolist()
+    if tolist := getattr(value, "tolist", None):  # numpy
+        return tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
@@ -147,11 +159,15 @@ def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return repr(value) if isinstance(value, float) else str(value).replace("\t", " ").replace("\n", " ")
+    if isinstance(value, float):
+        return repr(float(value))  # numpy's own repr names its type
+    return str(value).replace("\t", " ").replace("\n", " ")
 
 
-def read_sheet(path: str | Path, required: tuple[str, ...] = ()) -> pd.DataFrame:
+def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool = True) -> pd.DataFrame:
     """A TSV with a header line as strings: "NA" and "001" stay what they are, lines that start with # are comments.
+
+    A table that we wrote ourselves has no comments, and perhaps names that start with #: comments=False.
 
     Raises InputError for a missing file, a missing or repeated column, a row of another length, or no rows.
     """
@@ -168,7 +184,7 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = ()) -> pd.DataFrame
     except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
     lines = [(i, line.rstrip("\r")) for i, line in enumerate(text.split("\n"), 1)]
-    lines = [(i, line.split("\t")) for i, line in lines if line.strip() and not line.startswith("#")]
+    lines = [(i, line.split("\t")) for i, line in lines if line.strip() and not (comments and line.startswith("#"))]
     if not lines:
         raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
     header = [name.strip() for name in lines[0][1]]

@@ -50,6 +50,8 @@ class Loop:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
+    """Everything that decides what a run becomes, checked."""
+
     name: str  # of the method
     pretrain: Loop
     encoder: EncoderSettings
@@ -78,13 +80,25 @@ def resolve(mapping: dict[str, Any]) -> Recipe:
     Raises InputError with all mistakes at once.
     """
     mapping = dict(mapping)
-    mapping = config.merge(preset(str(mapping.pop("preset", "default"))), mapping)
-    name = mapping.pop("name", "self_genomenet")
-    kind = methods.load(name)
-    own = mapping.pop(name, None) or {}
-    own = config.merge(own, mapping.pop("method", None) or {})
-    known = ("preset", "name", "pretrain", "encoder", name)
+    base = str(mapping.pop("preset", "default"))
+    sections = preset(base)
+    if "preset" in sections:
+        raise InputError(f"{base}: names a preset itself; expected the sections pretrain, encoder and the method's")
+    name = mapping.get("name") or sections.get("name", "self_genomenet")
+    kind = methods.load(str(name))
+    # a preset's settings of another method say nothing about this one
+    sections = {key: value for key, value in sections.items() if key == name or key not in methods.available()}
+    mapping = config.merge(sections, mapping)
+    mapping.pop("name", None)
+    known = ("preset", "name", "pretrain", "encoder", "method", name)
     wrong = [f"{key}: unknown section; known: {', '.join(known)}" for key in mapping if key not in known]
+    own: dict[str, Any] = {}
+    for section in (name, "method"):
+        value = mapping.get(section)
+        if value is None or isinstance(value, dict):
+            own = config.merge(own, value or {})
+        else:
+            wrong.append(f"{section}: expected key: value pairs, found {value!r}")
     wrong += config.mistakes(Loop, mapping.get("pretrain"), "pretrain")
     wrong += config.mistakes(EncoderSettings, mapping.get("encoder"), "encoder")
     wrong += config.mistakes(kind.Settings, own, name)

@@ -23,3 +23,33 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"development data not found at {folder}")
     return folder
+
+
+SPLITS = ("train", "validation", "test")
+TINY = {
+    "pretrain": {"steps": 5, "batch": 8, "precision": "fp32", "log_every": 1, "validate_every": 5, "seed": 3},
+    "encoder": {"k": 3, "width": 20, "stride": 20, "hidden": 16, "channels": 8, "context": 8},
+    "self_genomenet": {"length": 100, "distance": 200, "projection": 8},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three planted genomes, one of each split, of two contigs of 3,000 bases."""
+    import numpy as np
+    import planted
+
+    rng = np.random.default_rng(0)
+    source = planted.markov(rng, 3, 1.0)
+    genomes = {name: (name, [planted.sample(rng, source, 3000) for _ in range(2)]) for name in SPLITS}
+    return planted.store(tmp_path_factory.mktemp("tiny") / "store", genomes)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps with a tiny encoder; read it, do not write into it."""
+    from genossl.verbs import pretrain
+
+    out = tmp_path_factory.mktemp("tiny") / "run"
+    pretrain.run(tiny_store, out, TINY, pretrain.Jobs(device="cpu"))
+    return out

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from genossl.genome.alphabet import decode
+from genossl.genome.store import Writer
 
 
 def markov(rng: np.random.Generator, order: int, sharpness: float) -> np.ndarray:
@@ -18,15 +20,17 @@ def markov(rng: np.random.Generator, order: int, sharpness: float) -> np.ndarray
 
 def sample(rng: np.random.Generator, transitions: np.ndarray, length: int) -> np.ndarray:
     """Bases uint8 (length,) of a Markov source."""
-    states, cumulative = len(transitions), transitions.cumsum(1)
-    uniform = rng.random(length)
-    tokens = np.empty(length, np.uint8)
+    states = len(transitions)
+    thresholds = transitions.cumsum(1)[:, :3].tolist()  # plain lists: ten times as fast as arrays, base by base
+    uniform = rng.random(length).tolist()
+    tokens = bytearray(length)
     context = int(rng.integers(states))
-    for i in range(length):
-        base = min(3, int(np.searchsorted(cumulative[context], uniform[i], "right")))
+    for i, x in enumerate(uniform):
+        a, b, c = thresholds[context]
+        base = (x >= a) + (x >= b) + (x >= c)
         tokens[i] = base
         context = (context * 4 + base) % states
-    return tokens
+    return np.frombuffer(tokens, np.uint8)
 
 
 def symmetric(rng: np.random.Generator, k: int, sharpness: float) -> np.ndarray:
@@ -47,6 +51,20 @@ def write_fasta(path: Path, contigs: dict[str, np.ndarray]) -> Path:
             stream.write(f">{name}\n")
             stream.writelines(f"{letters[i : i + 80]}\n" for i in range(0, len(letters), 80))
     return path
+
+
+def store(folder: Path, genomes: dict[str, tuple[str, list[np.ndarray]]]) -> Path:
+    """A token store: genome -> its split and the tokens of its contigs."""
+    folder.mkdir(parents=True)
+    with Writer(folder) as writer:
+        for genome, (_, contigs) in genomes.items():
+            for i, tokens in enumerate(contigs):
+                writer.begin(genome, f"{genome}_{i}", "planted")
+                writer.append(tokens)
+                writer.end()
+        table = pd.DataFrame({"genome": list(genomes), "split": [split for split, _ in genomes.values()]})
+        writer.close(table, None, {"genomes": []})
+    return folder
 
 
 def collection(folder: Path, sources: dict[str, np.ndarray], contigs: int, length: int, seed: int) -> Path:

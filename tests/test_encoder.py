@@ -71,6 +71,15 @@ def test_batch_neighbours_do_not_matter(encoder):
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
+def test_states_asked_for_are_those_of_all(encoder):
+    x = tokens(3, 120)
+    whole = encoder(x).c
+    last = whole.shape[1] - 1
+    torch.testing.assert_close(encoder(x, at_BS=torch.tensor([[0, last]])).c, whole[:, [0, last]])
+    own = torch.tensor([[0], [last], [1]])
+    torch.testing.assert_close(encoder(x, at_BS=own).c, whole[torch.arange(3)[:, None], own])
+
+
 def test_state_makes_cuts_invisible(encoder):
     x = tokens(3, 120)
     whole = encoder(x).c

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +36,8 @@ def read_table(path: str | Path) -> Table:
         raise InputError(f"{path}: no such file")
     try:
         if path.suffix == ".npy":
-            table = Table(
-                np.load(path, mmap_mode="r", allow_pickle=False), read_sheet(path.with_suffix(".tsv"), ("id",))
-            )
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+            table = Table(vectors, read_sheet(path.with_suffix(".tsv"), ("id",), comments=False))
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 rows = {name.removeprefix("row_"): archive[name] for name in archive.files if name != "vectors"}
@@ -44,8 +45,12 @@ def read_table(path: str | Path) -> Table:
         else:
             frame = pd.read_parquet(path)
             table = Table(np.stack(frame.pop("vector").to_numpy()), frame)
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: is no table of embeddings ({error})") from None
+    if "id" not in table.rows:
+        raise InputError(f"{path}: its rows have no column id")
+    if table.vectors.ndim != 2 or not np.issubdtype(table.vectors.dtype, np.number):
+        raise InputError(f"{path}: expected one vector per row, found {table.vectors.dtype} {table.vectors.shape}")
     if len(table.rows) != len(table.vectors):
         raise InputError(f"{path}: {len(table.vectors)} vectors and {len(table.rows)} rows; embed it again")
     if not np.isfinite(table.vectors).all():

@@ -80,6 +80,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Header:
+    """Where a record begins."""
+
     name: str
     description: str
     line: int
@@ -95,6 +97,8 @@ class Bases:
 
 @dataclass(slots=True)
 class Record:
+    """A whole record."""
+
     name: str
     description: str
     tokens: np.ndarray  # uint8 (L,)

@@ -17,6 +17,8 @@ from genossl.genome.store import TokenStore
 
 
 class Item(NamedTuple):
+    """One sequence and what it is called."""
+
     row: dict[str, Any]  # id, where it comes from, n_N, length
     tokens: np.ndarray  # uint8 (L,)
 
@@ -27,13 +29,11 @@ def read(path: str | Path, window: int, step: int, sequences: str | Path | None 
     A labelled table gives one sequence per row: its own, or the one at its coordinates in `sequences` (a store or
     FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records).
     """
+    if window < 0 or step < 0:
+        raise InputError(f"window {window}, step {step}: expected 0 or more bases")
     path = Path(path)
     if (path / "store.json").is_file():
-        store = TokenStore.open(path)
-        records = (
-            (c.genome, c.contig, store.tokens[c.offset : c.offset + c.length]) for c in store.contigs.itertuples()
-        )
-        return _windows(records, window, step)
+        return _windows(_of_contigs(TokenStore.open(path)), window, step)
     if is_table(path):
         return _labelled(path, sequences)
     return _windows((("", record.name, record.tokens) for record in fasta.records(path)), window, step)
@@ -48,8 +48,9 @@ def is_table(path: Path) -> bool:
     try:
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
             for line in stream:
+                line = line.removeprefix(b"\xef\xbb\xbf")
                 if line.strip() and not line.startswith(b"#"):
-                    return {b"id", b"label"} <= set(line.strip().split(b"\t"))
+                    return {b"id", b"label"} <= {name.strip() for name in line.split(b"\t")}
     except (OSError, EOFError):
         pass  # FASTA's own reader says what is wrong with it
     return False
@@ -58,12 +59,18 @@ def is_table(path: Path) -> bool:
 def starts(length: int, window: int, step: int) -> list[int]:
     """Where windows begin so that each base of a record is in one; the last window ends with the record.
 
-    A record shorter than the window is one window of its own length.
+    A record shorter than the window is one window of its own length; a step larger than the window leaves bases out.
     """
     if not window or length <= window:
         return [0]
     first = list(range(0, length - window + 1, step or window))
     return first if first[-1] + window == length else [*first, length - window]
+
+
+def _of_contigs(store: TokenStore) -> Iterator[tuple[str, str, np.ndarray]]:
+    c = store.contigs
+    for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
+        yield genome, contig, store.tokens[offset : offset + length]
 
 
 def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: int) -> Iterator[Item]:
@@ -81,14 +88,14 @@ def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: 
 def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
     table = read_labels(path)
     if "sequence" in table:
-        for row in table.itertuples():
+        for name, letters in zip(table["id"], table["sequence"], strict=True):
             try:
-                bases = fasta.tokenise(row.sequence.encode())
+                tokens = fasta.tokenise(letters.encode()).tokens
             except fasta.BadLetter as error:
-                raise InputError(f"{path}: sequence of id {row.id!r}: {error}") from None
-            if not len(bases.tokens):
-                raise InputError(f"{path}: id {row.id!r} has no sequence")
-            yield Item({"id": row.id, "length": len(bases.tokens), "n_N": bases.counts.n_N}, bases.tokens)
+                raise InputError(f"{path}: sequence of id {name!r}: {error}") from None
+            if not len(tokens):
+                raise InputError(f"{path}: id {name!r} has no sequence")
+            yield Item({"id": name, "length": len(tokens), "n_N": int((tokens == N).sum())}, tokens)
         return
     if "start" not in table:
         raise InputError(f"{path}: expected a column sequence, or contig, start and end")

@@ -35,7 +35,7 @@ def read_labels(path: str | Path) -> pd.DataFrame:
         if missing := [name for name in ("contig", "start", "end") if name not in table]:
             raise InputError(f"{path}: coordinates need contig, start and end; no column {', '.join(missing)}")
         for name in ("start", "end"):
-            bad = table.index[~table[name].str.fullmatch(r"\d+")]
+            bad = table.index[~table[name].str.fullmatch(r"[0-9]{1,18}")]
             if bad.size:
                 raise InputError(f"{path} row {bad[0] + 1}: {name} {table[name][bad[0]]!r} is no whole number")
             table[name] = table[name].astype("int64")

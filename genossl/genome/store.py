@@ -26,6 +26,8 @@ FEATURES = ("genome", "contig", "start", "end", "strand", "type", "id", "product
 
 @dataclass(frozen=True)
 class TokenStore:
+    """A store opened for reading; the bases stay on disk until they are looked at."""
+
     folder: Path
     tokens: np.ndarray  # uint8, flat, memory-mapped, read-only
     contigs: pd.DataFrame  # genome, contig, offset, length, n_N (tokens that are N), source, sha256 (of the tokens)

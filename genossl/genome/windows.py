@@ -41,7 +41,11 @@ class Batch:
 
 
 class Sampler(Protocol):
-    def draw(self, n: int, rng: np.random.Generator) -> Batch: ...
+    """What draws a method's batches."""
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """n rows, all randomness from `rng`."""
+        ...
 
 
 class _Stretches:
@@ -53,7 +57,7 @@ class _Stretches:
         if not len(usable):
             longest = int(contigs["length"].max()) if len(contigs) else 0
             raise InputError(
-                f"no contig holds {need} bases, which one draw needs: {len(contigs)} contigs are for training, "
+                f"no contig holds {need} bases, which one draw needs: there are {len(contigs)} contigs to draw from, "
                 f"the longest has {longest}"
             )
         self.row = usable.index.to_numpy()
@@ -111,7 +115,7 @@ class Pairs:
         which, start_B2 = self._starts(n, rng)
         tokens_B2L = self._gather(which, start_B2)
         for _ in range(REDRAWS):
-            bad = _too_many_n(tokens_B2L.flatten(1), self.most_n)
+            bad = _too_many_n(tokens_B2L, self.most_n)
             if not len(bad):
                 break
             which[bad], start_B2[bad] = self._starts(len(bad), rng)
@@ -132,10 +136,11 @@ class Pairs:
         return flat.view(len(which), 2, self.length)
 
 
-def _too_many_n(tokens_BL: Tensor, most_n: float) -> np.ndarray:
+def _too_many_n(tokens: Tensor, most_n: float) -> np.ndarray:
+    """Rows of (B, L) or (B, 2, L) with a window whose share of N is larger."""
     if most_n >= 1:
         return np.empty(0, np.int64)
-    return np.flatnonzero(((tokens_BL == N).float().mean(1) > most_n).numpy())
+    return np.flatnonzero(((tokens == N).float().mean(-1) > most_n).view(len(tokens), -1).any(1).numpy())
 
 
 def _tensor(array: np.ndarray) -> Tensor:

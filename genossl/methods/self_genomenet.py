@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 
 class SelfGenomeNet(Method):
+    """Prefix and remainder of a window, or two windows of one contig, on opposite strands."""
+
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Settings:
         length: int = 500  # bases of a window (N of the paper)
@@ -104,12 +106,11 @@ class SelfGenomeNet(Method):
     def loss(self, views: Views) -> Loss:
         """The cross-entropy of choosing the right continuation, both directions; chance is log(2B - 1)."""
         rows_RL = torch.cat([views["read_tokens"], views["target_tokens"]])
-        c_RTC = self.encoder(rows_RL).c
         split_S = views["split"]
-        # after split j of one strand M - 1 - j frames of the other are left; a target further on has its own length
-        other_S = split_S if self.settings.distance else self.most_splits - 1 - split_S
-        keys_RSC = c_RTC[:, other_S]
-        queries_RSP = self.head(c_RTC[:, split_S])
+        # after frame j of one strand M - 1 - j frames of the other are left; a target further on has its own length
+        read_S = split_S if self.settings.distance else torch.cat([split_S, self.most_splits - 1 - split_S])
+        c_RSC = self.encoder(rows_RL, at_BS=read_S[None]).c
+        queries_RSP, keys_RSC = self.head(c_RSC[:, : len(split_S)]), c_RSC[:, -len(split_S) :]
         keys_RSP = self.head(keys_RSC) if self.settings.projection else keys_RSC
         same_RR = None
         if not self.settings.same_contig_negatives:

@@ -52,7 +52,7 @@ def save_encoder(folder: Path, encoder: Encoder, **about: Any) -> None:
 def encoder_folder(path: str | Path) -> Path:
     """The folder that holds an encoder, given itself or one of its files; InputError where there is none."""
     path = Path(path)
-    folder = path if path.is_dir() else path.parent
+    folder = path.parent if path.is_file() else path
     if not (folder / "encoder.json").is_file():
         raise InputError(f"{path}: holds no encoder.json; expected a folder written by genossl pretrain")
     return folder
@@ -123,23 +123,26 @@ def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
             manifest = json.loads((path / "manifest.json").read_text())
             if files.sha256(path / "state.pt") != manifest["sha256"]:
                 raise ValueError("checksum differs")
-        except (OSError, ValueError, KeyError) as error:
+            saved = manifest["identity"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s is damaged (%s); trying the one before", path, error)
             continue
-        _same(identity, manifest["identity"], path)
+        same(identity, saved, path)
         return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
     if states:
         raise InputError(f"{folder}: all {len(states)} saved states are damaged; delete the folder to start anew")
     return None
 
 
-def _same(wanted: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
+def same(wanted: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
+    """Raises InputError that names the first setting in which two runs differ, with both values."""
     wanted = json.loads(json.dumps(wanted))
     for key in sorted(wanted.keys() | saved.keys()):
         now, then = wanted.get(key), saved.get(key)
         if isinstance(now, dict) and isinstance(then, dict):
-            _same(now, then, path)
+            same(now, then, path)
         elif now != then:
             raise InputError(
-                f"{path}: was saved with {key} = {then!r}, this run has {now!r}; use another --out or the same settings"
+                f"{path}: was saved with {key} = {then!r}, this run has {now!r}; "
+                "use the same settings, another --out, or delete the folder"
             )

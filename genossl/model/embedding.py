@@ -40,13 +40,15 @@ def _one_strand(encoder: Encoder, sequences: Sequence[np.ndarray], pool: Pool) -
     vectors = np.empty((len(sequences), width), np.float32)
     lengths = np.array([max(len(s), encoder.width) for s in sequences])
     order = np.argsort(lengths, kind="stable")
-    first = 0
+    first, longest = 0, max(BLOCK, encoder.width)
     while first < len(order):
         last = first + 1
-        if lengths[order[first]] > BLOCK:
+        if lengths[order[first]] > longest:
             vectors[order[first]] = _long(encoder, sequences[order[first]], pool)
         else:
-            while last < len(order) and lengths[order[last]] * (last + 1 - first) <= BATCH_BASES:
+            while last < len(order) and (length := lengths[order[last]]) <= longest:
+                if length * (last + 1 - first) > BATCH_BASES:
+                    break
                 last += 1
             rows = order[first:last]
             vectors[rows] = _batch(encoder, [sequences[i] for i in rows], lengths[rows], pool)
@@ -60,12 +62,14 @@ def _batch(encoder: Encoder, sequences: list[np.ndarray], lengths: np.ndarray, p
     for row, tokens in zip(tokens_BL, sequences, strict=True):
         row[: len(tokens)] = tokens
     device = next(encoder.parameters()).device
-    c_BTC = encoder(torch.from_numpy(tokens_BL).to(device)).c
-    frames_B = torch.tensor([encoder.frames(length) for length in lengths], device=device)
-    last_BC = c_BTC[torch.arange(len(c_BTC), device=device), frames_B - 1]
-    inside_BT1 = (torch.arange(c_BTC.shape[1], device=device) < frames_B[:, None])[..., None]
-    sum_BC = (c_BTC * inside_BT1).sum(1)
-    return _pooled(last_BC, sum_BC, frames_B[:, None], pool)
+    tokens = torch.from_numpy(tokens_BL).to(device)
+    frames_B1 = torch.tensor([[encoder.frames(length)] for length in lengths], device=device)
+    if pool == "last":
+        return encoder(tokens, at_BS=frames_B1 - 1).c[:, 0].cpu().numpy()
+    c_BTC = encoder(tokens).c
+    last_BC = c_BTC[torch.arange(len(c_BTC), device=device), frames_B1[:, 0] - 1]
+    inside_BT = torch.arange(c_BTC.shape[1], device=device) < frames_B1
+    return _pooled(last_BC, (c_BTC * inside_BT[..., None]).sum(1), frames_B1, pool)
 
 
 def _long(encoder: Encoder, tokens: np.ndarray, pool: Pool) -> np.ndarray:

@@ -31,6 +31,8 @@ from genossl.genome.kmers import codes, kinds
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
+    """The encoder's shape: section `encoder`."""
+
     front: Literal["kmer", "conv"] = "kmer"  # what makes a frame: k-mer counts or a strided convolution
     k: int = 5  # bases of a k-mer (front kmer)
     canonical: bool = (
@@ -66,6 +68,8 @@ class State(NamedTuple):
 
 
 class Frames(NamedTuple):
+    """What the encoder has read, and what it needs to read on."""
+
     c: Tensor  # context states, float (B, T, C)
     state: State | None
 
@@ -103,15 +107,18 @@ class Encoder(nn.Module):
         if isinstance(self.front, KmerFront):
             self.front.fit(tokens_BL)
 
-    def forward(self, tokens_BL: Tensor, state: State | None = None) -> Frames:
-        """Read B sequences of at least `width` bases; `state` continues a longer sequence exactly where it stopped."""
+    def forward(self, tokens_BL: Tensor, state: State | None = None, at_BS: Tensor | None = None) -> Frames:
+        """Read B sequences of at least `width` bases; `state` continues a longer sequence exactly where it stopped.
+
+        With `at_BS` (frames, int64, B or 1 rows) only the states after those frames are formed: c is (B, S, C).
+        """
         if isinstance(self.front, ConvFront):
             assert self.rnn is not None
             patches_BTI = self.front.patches(tokens_BL)
-            weights = self.front.folded(self.rnn.weight_ih_l0, self.rnn.bias_ih_l0)
-            c_BTC, carried = self._recur(patches_BTI, state, weights)
+            weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
+            c_BTC, carried = self._recur(patches_BTI, state, self.front.folded(weight_ih, bias_ih))
             empty = c_BTC.new_zeros(len(tokens_BL), 0)
-            return Frames(c_BTC, State(carried, empty, empty))
+            return Frames(_at(c_BTC, at_BS), State(carried, empty, empty))
         counts_BTV, valid_BT1 = self.front.counts(tokens_BL)
         before_BV = state.counts_BV if state else counts_BTV.new_zeros(len(tokens_BL), counts_BTV.shape[2])
         before_B1 = state.valid_B1 if state else valid_BT1.new_zeros(len(tokens_BL), 1)
@@ -120,10 +127,11 @@ class Encoder(nn.Module):
         carried: tuple[Tensor, ...] = ()
         if self.rnn:
             z_BTD = self.norm(self.front(counts_BTV, valid_BT1))
-            h_BTC, carried = self._recur(z_BTD, state, (self.rnn.weight_ih_l0, self.rnn.bias_ih_l0))
-            c_BTC = self.out(h_BTC)
+            weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
+            h_BTC, carried = self._recur(z_BTD, state, (weight_ih, bias_ih))
+            c_BTC = self.out(_at(h_BTC, at_BS))
         if self.settings.prefix:
-            prefix_BTC = self.level(self.front(read_BTV, read_BT1))
+            prefix_BTC = self.level(self.front(_at(read_BTV, at_BS), _at(read_BT1, at_BS)))
             c_BTC = prefix_BTC if c_BTC is None else c_BTC + prefix_BTC
         assert c_BTC is not None
         return Frames(c_BTC, State(carried, read_BTV[:, -1], read_BT1[:, -1]))
@@ -133,8 +141,8 @@ class Encoder(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the recurrence with the given input weights and bias (folded or not) and its own recurrent ones."""
         assert self.rnn is not None
-        flat = [weights[0], self.rnn.weight_hh_l0, weights[1], self.rnn.bias_hh_l0]
-        x_BTI, flat = _one_dtype(x_BTI, flat)
+        _, weight_hh, _, bias_hh = self.rnn.all_weights[0]
+        x_BTI, flat = _one_dtype(x_BTI, [weights[0], weight_hh, weights[1], bias_hh])
         zero = x_BTI.new_zeros(1, len(x_BTI), self.rnn.hidden_size)
         if isinstance(self.rnn, nn.LSTM):
             start = tuple(h.to(x_BTI.dtype) for h in state.rnn) if state else (zero, zero)
@@ -230,6 +238,15 @@ def encoder_device(name: str) -> torch.device:
     return device
 
 
+def _at(x_BTC: Tensor, at_BS: Tensor | None) -> Tensor:
+    """The frames asked for, or all of them."""
+    if at_BS is None:
+        return x_BTC
+    if len(at_BS) == 1:
+        return x_BTC.index_select(1, at_BS[0])
+    return x_BTC[torch.arange(len(x_BTC), device=x_BTC.device)[:, None], at_BS]
+
+
 def _one_dtype(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Under autocast the recurrence runs in the reduced precision as a whole: inputs, weights and state."""
     device = x.device.type
@@ -244,10 +261,11 @@ def _keras_initialisation(front: ConvFront, rnn: nn.LSTM | nn.GRU) -> None:
     receptive = front.width
     bound = math.sqrt(6 / (receptive * (4 + len(front.weight))))
     nn.init.uniform_(front.weight, -bound, bound)
-    nn.init.xavier_uniform_(rnn.weight_ih_l0)
-    nn.init.orthogonal_(rnn.weight_hh_l0)
-    nn.init.zeros_(rnn.bias_ih_l0)
-    nn.init.zeros_(rnn.bias_hh_l0)
+    weight_ih, weight_hh, bias_ih, bias_hh = rnn.all_weights[0]
+    nn.init.xavier_uniform_(weight_ih)
+    nn.init.orthogonal_(weight_hh)
+    nn.init.zeros_(bias_ih)
+    nn.init.zeros_(bias_hh)
     if isinstance(rnn, nn.LSTM):
         with torch.no_grad():
-            rnn.bias_ih_l0[rnn.hidden_size : 2 * rnn.hidden_size] = 1  # forget gate
+            bias_ih[rnn.hidden_size : 2 * rnn.hidden_size] = 1  # forget gate

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 
 class Contrast(NamedTuple):
+    """A contrast's loss, and how well its choice went."""
+
     loss: Tensor  # scalar, nats
     top1: Tensor  # share of rows whose positive scores highest, scalar
     candidates: Tensor  # mean number of keys that a row chooses among, scalar; 1 / candidates is chance

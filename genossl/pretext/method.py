@@ -19,6 +19,8 @@ Views = dict[str, Tensor]
 
 
 class Loss(NamedTuple):
+    """What a method asks the trainer to minimise, and to log."""
+
     terms: dict[str, Tensor]  # named scalars, weights already in; the trainer minimises their sum
     metrics: dict[str, Tensor]  # named scalars for the log: top1 and candidates where the task is a choice
     vectors: Tensor  # (N, P) what the loss compares, watched for collapse

@@ -14,7 +14,7 @@ from genossl.files import read_sheet
 from genossl.genome.labels import read_labels
 from genossl.verbs import embed, ingest, probe, report
 
-NAME = re.compile(r"[A-Za-z0-9_.-]+")  # of runs, tasks, genomes and the collection: they become file names
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
 
 
@@ -34,6 +34,8 @@ class Jobs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sheets:
+    """What the experiment is called and where its sheets are."""
+
     collection: str = "collection"
     genomes: str = ""
     tasks: str = ""
@@ -87,7 +89,8 @@ def run(path: Path) -> list[str]:
             labels = attempt(lambda task=task: read_labels(Path(sheets.tasks).parent / task.path))
             if labels is not None:
                 lines.append(f"task {task.task}: {len(labels)} rows, {labels['label'].nunique()} classes")
-                attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
+                if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
+                    attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
@@ -103,6 +106,8 @@ def _mistake(action: Callable[[], Any]) -> str | None:
 
 def _sheet(path: str, key: str) -> Any:
     """A sheet of genomes or tasks whose names are usable and whose files are there."""
+    if not path:
+        raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
     sheet = read_sheet(path, (key, "path"))
     names = sheet[key]
     if bad := [name for name in names if not NAME.fullmatch(name)]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -24,6 +25,8 @@ Embedder = Callable[[list[np.ndarray]], np.ndarray]  # n sequences -> float32 (n
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
+    """Section `embed`."""
+
     pool: Literal["last", "mean", "both"] = "last"  # context after the whole sequence, mean over frames, or both
     both_strands: bool = True  # average over the sequence and its reverse complement
     window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
@@ -105,11 +108,15 @@ class _Npy:
     """.npy, filled row by row behind a header that is corrected at the end, and the .tsv of its rows."""
 
     def __init__(self, path: Path) -> None:
-        self.files = [files.atomic(path), files.atomic(path.with_suffix(".tsv"), "w")]
-        self.shape = (0, 0)
+        self.path, self.stack, self.shape = path, ExitStack(), (0, 0)
 
     def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        self.vectors, self.rows = (file.__enter__() for file in self.files)
+        # left in the opposite order: vectors take their name first, since rows without vectors would be no table
+        with ExitStack() as stack:
+            self.rows = stack.enter_context(files.atomic(self.path.with_suffix(".tsv"), "w"))
+            self.vectors = stack.enter_context(files.atomic(self.path))
+            stack.push(self._finish)
+            self.stack = stack.pop_all()
         return self.write
 
     def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
@@ -126,12 +133,13 @@ class _Npy:
         description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(self.vectors, description)
 
-    def __exit__(self, *error: Any) -> None:
+    def _finish(self, *error: Any) -> None:
         if error[0] is None and self.shape[0]:
             self.vectors.seek(0)
             self._header()
-        for file in self.files:  # vectors take their name first: rows without vectors would be no table
-            file.__exit__(*error)
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
 
 
 class _Npz:
@@ -149,7 +157,9 @@ class _Npz:
 
     def __exit__(self, *error: Any) -> None:
         if error[0] is None and self.table:
-            columns = {f"row_{name}": np.array([row[name] for row in self.table]) for name in self.table[0]}
+            columns: dict[str, Any] = {
+                f"row_{name}": np.array([row[name] for row in self.table]) for name in self.table[0]
+            }
             with files.atomic(self.path) as stream:
                 np.savez(stream, vectors=np.concatenate(self.parts), **columns)
 
@@ -163,10 +173,10 @@ class _Parquet:
             import pyarrow.parquet
         except ImportError:
             raise InputError(f"{path}: Parquet needs pyarrow; pip install 'genossl[parquet]'") from None
-        self.arrow, self.file, self.writer = pyarrow, files.atomic(path), None
+        self.arrow, self.path, self.stack, self.writer = pyarrow, path, ExitStack(), None
 
     def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        self.stream: IO[bytes] = self.file.__enter__()
+        self.stream: IO[bytes] = self.stack.enter_context(files.atomic(self.path))
         return self.write
 
     def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
@@ -177,12 +187,11 @@ class _Parquet:
         table = arrow.table(columns)
         if self.writer is None:
             self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema)
+            self.stack.callback(self.writer.close)  # also after an error, while the stream is open
         self.writer.write_table(table)
 
     def __exit__(self, *error: Any) -> None:
-        if self.writer is not None and error[0] is None:
-            self.writer.close()
-        self.file.__exit__(*error)
+        self.stack.__exit__(*error)
 
 
 _WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet}

@@ -33,6 +33,8 @@ SPLITS |= {"dev": "validation", "val": "validation"}
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
+    """Section `ingest`."""
+
     ambiguous: str = "N"  # IUPAC codes other than ACGTU: "N" makes them N and keeps coordinates, "refuse" stops
     lowercase: str = "keep"  # soft-masked bases: "keep" reads them as upper case, "mask" makes them N
     min_contig: int = 0  # bases; shorter contigs are left out, and counted

@@ -10,10 +10,11 @@ import contextlib
 import dataclasses
 import logging
 import math
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from genossl.recipe import Loop, resolve
 
 log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
+FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the result
 COLUMNS = ("step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds")
 
 
@@ -62,10 +64,6 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         found = sorted(set(store.genomes["split"]))
         raise InputError(f"{store_folder}: no genome of split {settings.train_splits}; found {found}")
 
-    torch.manual_seed(settings.seed)
-    encoder = Encoder(shape)
-    method = methods.load(recipe.name)(recipe.method, encoder)
-    trainer = _Trainer(settings, method, store, rows, device)
     identity = {
         "method": recipe.name,
         "pretrain": dataclasses.asdict(settings),
@@ -74,8 +72,16 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         "store": store.checksum(),
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
     }
-    for name in ("log_every", "checkpoint_every"):  # change nothing in the result
+    for name in FREE:
         identity["pretrain"].pop(name)
+    if (about := _finished(Path(out), identity)) is not None:
+        log.info("%s: was finished before, nothing to do", out)
+        shutil.rmtree(Path(out) / "state", ignore_errors=True)
+        return about["warnings"]
+    torch.manual_seed(settings.seed)
+    encoder = Encoder(shape)
+    method = methods.load(recipe.name)(recipe.method, encoder)
+    trainer = _Trainer(settings, method, store, rows, device)
     states = Path(out) / "state"
     with files.disk(states):
         states.mkdir(parents=True, exist_ok=True)
@@ -91,7 +97,11 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
     ):
         until = time.monotonic() + jobs.time_limit * 60 if jobs.time_limit else math.inf
-        for entries, note in trainer.train():
+
+        def asked() -> bool:
+            return stop.is_set() or time.monotonic() > until
+
+        for entries, note, early in trainer.train(asked):
             journal.write(entries)
             if entries:
                 last = entries[-1]
@@ -99,7 +109,6 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
                 bar.update(trainer.step - bar.n)
             if note:
                 log.warning(note)
-            early = stop.is_set() or time.monotonic() > until
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):
                 checkpoint.save_state(states, trainer.step, trainer.state(), identity)
             if trainer.step < settings.steps and early:
@@ -117,13 +126,27 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         bases_seen=trainer.bases,
         seconds=round(trainer.seconds, 1),
         device=device.type,
-        threads=torch.get_num_threads(),
+        threads=identity["threads"],
         store=store.checksum(),
         warnings=trainer.warnings,
     )
     inputs = {"store": Path(store_folder) / "store.json"}
     files.write_provenance(Path(out) / "run", "pretrain", {**identity, "jobs": jobs}, inputs, settings.seed)
+    shutil.rmtree(states, ignore_errors=True)  # the encoder says from now on whose folder this is
     return trainer.warnings
+
+
+def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """encoder.json of a run that is whole in `out`, else None; InputError where the folder holds another run's."""
+    if not (out / "encoder.json").is_file():
+        return None
+    about = checkpoint.describe(out)
+    loop = {name: value for name, value in about.get("pretrain", {}).items() if name not in FREE}
+    own = {name: about.get(name) for name in ("method", "method_settings", "store", "threads")}
+    checkpoint.same(identity, {**own, "pretrain": loop, "encoder": about["settings"]}, out / "encoder.json")
+    weights, last = out / "encoder.safetensors", out / "run.provenance.json"
+    whole = last.is_file() and weights.is_file() and files.sha256(weights) == about.get("sha256")
+    return about if whole else None
 
 
 class _Trainer:
@@ -176,8 +199,10 @@ class _Trainer:
         self.step, self.bases, self.seconds = saved["step"], saved["bases"], saved["seconds"]
         self.warnings, self.watch = saved["warnings"], Watch(**saved["watch"])
 
-    def train(self) -> Iterator[tuple[list[dict[str, Any]], str | None]]:
-        """Run step after step; yield after each the log's new lines (empty between looks) and a warning or None."""
+    def train(self, asked: Callable[[], bool]) -> Iterator[tuple[list[dict[str, Any]], str | None, bool]]:
+        """Run step after step; yield after each the log's new lines (empty between looks), a warning or None, and
+        whether a stop was asked for: then all lines are out, so that the state to be saved has looked at them.
+        """
         s = self.settings
         waiting: list[dict[str, Any]] = []
         self.method.train()
@@ -203,15 +228,20 @@ class _Trainer:
             waiting.append(_line(self.step, "train", loss, rate, self.bases))
             self.seconds += time.perf_counter() - started
             waiting[-1]["seconds"] = self.seconds
+            end, early = self.step == s.steps, asked()
+            validate = self.validation is not None and (end or self.step % s.validate_every == 0)
             # reading a number waits for the GPU, so only every log_every steps, before a state is saved and at the end
-            if self.step % s.log_every and self.step % s.checkpoint_every and self.step < s.steps:
-                yield [], None
+            if self.step % s.log_every and self.step % s.checkpoint_every and not (end or early or validate):
+                yield [], None, False
                 continue
+            looked = time.perf_counter()
             lines, note = self._look(waiting)
             waiting = []
-            if self.validation and (self.step % s.validate_every == 0 or self.step == s.steps):
+            self.seconds += time.perf_counter() - looked  # on a GPU the steps are waited for here
+            lines[-1]["seconds"] = self.seconds
+            if validate:
                 lines.append(self._validate(rate))
-            yield lines, note
+            yield lines, note, early
 
     def _look(self, waiting: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
         lines = [_numbers(line) for line in waiting]
@@ -223,10 +253,16 @@ class _Trainer:
                     f"the loss is not finite at step {line['step']} ({terms}); the last saved state is kept; "
                     "a lower pretrain.lr may help"
                 )
-            found = self.watch.look(line["step"], line["std"], line["rank"], line["top1"], line["candidates"])
+            found = self.watch.look(line["step"], line["std"], line["top1"], line["candidates"])
             if found:
                 self.warnings.append(found)
                 note = found
+        # the last update may have broken the weights after a loss that was finite
+        if not torch.stack([weights.isfinite().all() for weights in self.method.parameters()]).all():
+            raise FloatingPointError(
+                f"a weight is not finite after step {self.step}; the last saved state is kept; "
+                "a lower pretrain.lr may help"
+            )
         return lines, note
 
     @torch.no_grad()

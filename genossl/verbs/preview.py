@@ -15,6 +15,7 @@ from genossl.model.encoder import Encoder
 from genossl.recipe import resolve
 
 ROW = 60  # letters per line
+BATCH = 64  # windows drawn, more than any view has entries of another kind
 
 
 def run(store_folder: Path, mapping: dict[str, Any], rows: int = 1) -> list[str]:
@@ -25,7 +26,7 @@ def run(store_folder: Path, mapping: dict[str, Any], rows: int = 1) -> list[str]
     method = methods.load(recipe.name)(recipe.method, Encoder(recipe.encoder))
     sampler = method.sampler(store, store.select(set(settings.train_splits)))
     rng = generator(settings.seed, 0)
-    batch = sampler.draw(max(rows, 2), rng)
+    batch = sampler.draw(max(rows, BATCH), rng)
     views = method.views(batch, rng)
     lines = [f"method {recipe.name}, step 0 of seed {settings.seed}"]
     for row in range(rows):

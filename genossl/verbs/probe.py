@@ -25,6 +25,8 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
+    """Section `probe`."""
+
     shots: tuple[int, ...] = (1, 5, 10, 50, 100, 400)  # labels per class; "all" is always measured too
     cap: int = 1000  # training labels per class at most, what "all" means
     draws: int = 5  # draws of the labels at each number of shots

@@ -6,9 +6,12 @@ import pandas as pd
 
 CONFIG_FILE = workflow.configfiles[-1]
 RESULTS = f"results/{config['collection']}"
-SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)  # a genome may be called NA
+SHEET = dict(
+    sep="\t", dtype=str, comment="#", keep_default_na=False
+)  # a genome may be called NA
 GENOMES = pd.read_csv(config["genomes"], **SHEET)
 TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
+TASKS["labels"] = [str(Path(config["tasks"]).parent / path) for path in TASKS["path"]]
 RUNS = {name: spec or {} for name, spec in config["runs"].items()}
 BASELINES = config.get("baselines") or []
 NAMES = [*RUNS, *BASELINES]

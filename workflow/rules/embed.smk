@@ -2,14 +2,10 @@
 # OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv
 
 
-def labels_of(wildcards):
-    return Path(config["tasks"]).parent / TASKS.loc[wildcards.task, "path"]
-
-
 rule embed:
     input:
         store=rules.ingest.output.store,
-        labels=labels_of,
+        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
         encoder=rules.pretrain.output.encoder,
         about=rules.pretrain.output.about,
     output:
@@ -18,7 +14,9 @@ rule embed:
     log:
         f"logs/{config['collection']}/embed/{{task}}/{{run}}.log",
     benchmark:
-        f"benchmarks/{config['collection']}/embed/{{task}}/{{run}}.jsonl"
+        f"{RESULTS}/benchmarks/embed/{{task}}/{{run}}.jsonl"
+    conda:
+        "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
         gpu=JOBS["gpu"],
@@ -36,17 +34,23 @@ rule embed:
 rule embed_baseline:
     input:
         store=rules.ingest.output.store,
-        labels=labels_of,
+        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
         ours=lambda wildcards: (
-            f"{RESULTS}/runs/ours/encoder.safetensors" if wildcards.baseline == "untrained" else []
+            f"{RESULTS}/runs/ours/encoder.safetensors"
+            if wildcards.baseline == "untrained"
+            else []
         ),
     output:
-        vectors=ensure(f"{RESULTS}/embeddings/{{task}}/{{baseline}}.npy", non_empty=True),
+        vectors=ensure(
+            f"{RESULTS}/embeddings/{{task}}/{{baseline}}.npy", non_empty=True
+        ),
         rows=f"{RESULTS}/embeddings/{{task}}/{{baseline}}.tsv",
     log:
         f"logs/{config['collection']}/embed/{{task}}/{{baseline}}.log",
     benchmark:
-        f"benchmarks/{config['collection']}/embed/{{task}}/{{baseline}}.jsonl"
+        f"{RESULTS}/benchmarks/embed/{{task}}/{{baseline}}.jsonl"
+    conda:
+        "../envs/genossl.yaml"
     threads: 1
     resources:
         mem_mb=JOBS["mem_mb"],

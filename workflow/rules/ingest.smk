@@ -11,12 +11,16 @@ rule ingest:
     log:
         f"logs/{config['collection']}/ingest.log",
     benchmark:
-        f"benchmarks/{config['collection']}/ingest.jsonl"
+        f"{RESULTS}/benchmarks/ingest.jsonl"
+    conda:
+        "../envs/genossl.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
     params:
-        settings=lambda wildcards: json.dumps(config.get("ingest") or {}, sort_keys=True),
+        settings=lambda wildcards: json.dumps(
+            config.get("ingest") or {}, sort_keys=True
+        ),
     shell:
         "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --settings {params.settings:q} > {log:q} 2>&1"

@@ -13,9 +13,11 @@ rule pretrain:
     log:
         f"logs/{config['collection']}/pretrain/{{run}}.log",
     benchmark:
-        f"benchmarks/{config['collection']}/pretrain/{{run}}.jsonl"
+        f"{RESULTS}/benchmarks/pretrain/{{run}}.jsonl"
     # inside a cluster job another snakemake obeys `retries` too; only the main process may resubmit
     retries: JOBS["max_resubmissions"] if workflow.is_main_process else 0
+    conda:
+        "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
         gpu=JOBS["gpu"],
@@ -26,7 +28,7 @@ rule pretrain:
     params:
         settings=lambda wildcards: json.dumps(RUNS[wildcards.run], sort_keys=True),
         # no output: what a stopped run resumes from must outlive its failure
-        run=lambda wildcards: f"{RESULTS}/runs/{wildcards.run}",
+        run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
         "genossl --quiet pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
         f" --device {JOBS['device']}"

@@ -6,7 +6,7 @@ rule probe:
     input:
         embeddings=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.npy", name=NAMES),
         rows=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.tsv", name=NAMES),
-        labels=labels_of,
+        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
     output:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",
@@ -15,7 +15,9 @@ rule probe:
     log:
         f"logs/{config['collection']}/probe/{{task}}.log",
     benchmark:
-        f"benchmarks/{config['collection']}/probe/{{task}}.jsonl"
+        f"{RESULTS}/benchmarks/probe/{{task}}.jsonl"
+    conda:
+        "../envs/genossl.yaml"
     threads: JOBS["probe_threads"]
     resources:
         mem_mb=JOBS["mem_mb"],

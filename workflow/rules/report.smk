@@ -9,20 +9,27 @@ rule report:
         provenance=expand(rules.pretrain.output.provenance, run=RUNS),
         scores=expand(rules.probe.output.scores, task=TASKS.index),
         comparisons=expand(rules.probe.output.comparisons, task=TASKS.index),
+        embeddings=expand(
+            f"{RESULTS}/embeddings/{{task}}/{{name}}.npy", task=TASKS.index, name=NAMES
+        ),
     output:
         html=ensure(f"{RESULTS}/report.html", non_empty=True),
         findings=f"{RESULTS}/findings.txt",
     log:
         f"logs/{config['collection']}/report.log",
     benchmark:
-        f"benchmarks/{config['collection']}/report.jsonl"
+        f"{RESULTS}/benchmarks/report.jsonl"
+    conda:
+        "../envs/genossl.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
     params:
-        results=RESULTS,
-        settings=lambda wildcards: json.dumps(config.get("report") or {}, sort_keys=True),
+        results=lambda wildcards, output: Path(output.html).parent,
+        settings=lambda wildcards: json.dumps(
+            config.get("report") or {}, sort_keys=True
+        ),
     shell:
         "genossl --quiet report {params.results:q} --out {output.html:q} --settings {params.settings:q}"
         " > {output.findings:q} 2> {log:q}"

@@ -1,0 +1,51 @@
+# Each target sets up what it needs in .venv; a second call reuses it.
+PYTHON ?= python3
+VENV ?= .venv
+# Where pip takes torch from, if not from its default index. CPU only: https://download.pytorch.org/whl/cpu
+# A CUDA build: https://download.pytorch.org/whl/cu126 (or cu128, cu130: what the driver supports)
+TORCH_INDEX ?=
+CORES ?= 2
+
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+RUN := PATH="$(BIN):$$PATH"
+SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
+
+.PHONY: help demo test test-slow check format clean
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	rm -f $(VENV)/.ready-*
+	touch $@
+
+demo: $(READY)  ## the whole workflow on the genomes in examples/, then its findings
+	$(SNAKEMAKE) --quiet all
+	@cat results/demo/findings.txt
+
+test: $(READY)  ## the tests (under 15 minutes on 2 cores)
+	$(RUN) python -m pytest
+
+test-slow: $(READY)  ## the tests that take minutes each
+	$(RUN) python -m pytest -m slow
+
+check: $(READY)  ## lint, formats, types, the workflow's own linters
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pyright --pythonpath $(BIN)/python
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) snakemake --lint
+	$(RUN) genossl check config.yaml
+
+format: $(READY)  ## rewrite what the formatters would
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+	$(RUN) snakefmt Snakefile workflow
+
+clean:  ## results and caches, not the environment
+	rm -rf results logs .snakemake .pytest_cache .ruff_cache

@@ -1,0 +1,115 @@
+"""A configuration is looked at as a whole: every mistake is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genossl.errors import InputError
+from genossl.verbs import check
+
+GOOD = """
+collection: tiny
+genomes: genomes.tsv
+tasks: tasks.tsv
+runs:
+  ours: {preset: default, pretrain: {steps: 5}}
+baselines: [untrained, kmer3, gc]
+probe: {shots: [1], cap: 10, draws: 2}
+jobs: {mem_mb: 100}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("a.fa").write_text(">a\nACGT\n")
+    Path("genomes.tsv").write_text("genome\tpath\tsplit\na\ta.fa\ttrain\n")
+    Path("tasks.tsv").write_text("task\tpath\nt\tlabels.tsv\n")
+    rows = [f"{c}{s}{i}\t{c}\tACGT\t{s}" for c in "xy" for s in ("train", "validation", "test") for i in range(4)]
+    Path("labels.tsv").write_text("\n".join(["id\tlabel\tsequence\tsplit", *rows]) + "\n")
+    Path("config.yaml").write_text(GOOD)
+    return tmp_path
+
+
+def complaint(config: str) -> str:
+    Path("config.yaml").write_text(config)
+    with pytest.raises(InputError) as error:
+        check.run(Path("config.yaml"))
+    assert str(error.value).startswith("config.yaml")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_repositorys_own_configuration_passes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    lines = check.run(Path("config.yaml"))
+    assert "genomes, " in lines[0]
+    assert any(line.startswith("task ") for line in lines)
+
+
+def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
+    assert check.run(Path("config.yaml")) == ["1 genomes, 1 runs, 3 baselines", "task t: 24 rows, 2 classes"]
+
+
+@pytest.mark.parametrize(
+    "old,new,message",
+    [
+        ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, baselines, jobs, ingest"),
+        ("mem_mb", "mem", "jobs.mem: unknown key; did you mean mem_mb?"),
+        ("cap: 10", "cap: many", "probe.cap: "),
+        ("shots: [1]", "shots: [5, 1]", "probe: shots must be ascending"),
+        ("collection: tiny", "collection: a/b", "collection 'a/b': a name has letters, digits, _ . and -"),
+        ("collection: tiny", "collection: ..", "collection '..': a name has"),
+        ("collection: tiny", "collection: 5", "config.collection: "),
+        ("genomes: genomes.tsv", "genomes: no.tsv", "no.tsv: no such file"),
+        ("genomes: genomes.tsv", "", "genomes: expected the path of a sheet with the columns genome and path"),
+        ("tasks: tasks.tsv", "tasks: genomes.tsv", "genomes.tsv: no column task"),
+        ("steps: 5", "step: 5", "runs.ours: pretrain.step: unknown key; did you mean steps?"),
+        ("preset: default", "preset: unheard", "runs.ours: preset 'unheard' is unknown"),
+        ("{preset: default, pretrain: {steps: 5}}", "5", "runs.ours: expected settings, found 5"),
+        ("  ours:", "  gc:", "runs.gc: a name has letters, digits, _ . - and is no baseline's"),
+        ("  ours:", "  a/b:", "runs.a/b: a name has"),
+        ("  ours:", "  theirs:", "baselines: untrained needs a run called ours"),
+        ("kmer3", "kmer9", "baselines: expected a list of untrained, gc and kmer1 to kmer8"),
+        ("[untrained, kmer3, gc]", "gc", "baselines: expected a list"),
+    ],
+)
+def test_each_mistake_is_named(folder: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    assert message in complaint(GOOD.replace(old, new))
+
+
+def test_no_run(folder: Path) -> None:
+    assert "runs: expected at least one run" in complaint(
+        GOOD.replace("  ours: {preset: default, pretrain: {steps: 5}}\n", "")
+    )
+
+
+@pytest.mark.parametrize(
+    "file,content,message",
+    [
+        ("genomes.tsv", "genome\tpath\na\tb.fa\n", "genomes.tsv: b.fa: no such file, looked for beside the sheet"),
+        ("genomes.tsv", "genome\tpath\na\ta.fa\na\ta.fa\n", "genomes.tsv: genome 'a' occurs more than once"),
+        ("genomes.tsv", "genome\tpath\na b\ta.fa\n", "genomes.tsv: genome 'a b': a name has"),
+        ("tasks.tsv", "task\tpath\n../t\tlabels.tsv\n", "tasks.tsv: task '../t': a name has"),
+        ("labels.tsv", "id\tlabel\nx\ty\nx\ty\n", "labels.tsv: id 'x' occurs more than once"),
+        ("labels.tsv", "id\tlabel\tsplit\na\ty\ttrain\nb\ty\ttest\n", "labels.tsv: "),
+    ],
+)
+def test_sheets_are_read_too(folder: Path, file: str, content: str, message: str) -> None:
+    Path(file).write_text(content)
+    assert message in complaint(GOOD)
+
+
+def test_several_mistakes_are_named_at_once_and_each_once(folder: Path) -> None:
+    wrong = GOOD.replace("steps: 5", "step: 5").replace("cap: 10", "cup: 1").replace("genomes.tsv", "no.tsv")
+    message = complaint(wrong.replace("kmer3", "kmer9") + "more: 1\n")
+    for part in ("more: unknown section", "pretrain.step", "probe.cup", "no.tsv: no such file", "baselines: expected"):
+        assert message.count(part) == 1, part
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        check.run(tmp_path / "config.yaml")

@@ -1,0 +1,105 @@
+"""Embeddings do not depend on what else is embedded, nor on how a sequence is cut into blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genossl.genome.alphabet import N, reverse_complement
+from genossl.model import embedding
+from genossl.model.embedding import embed
+from genossl.model.encoder import Encoder, Settings
+
+ENCODERS = {
+    "kmer gru": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=8, rnn="gru", context=8),
+    "kmer overlapping lstm": dict(k=4, width=30, stride=10, hidden=16, channels=8, rnn="lstm", context=10),
+    "kmer mlp": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=8, rnn="none", context=8),
+    "conv lstm": dict(front="conv", width=24, stride=6, channels=16, rnn="lstm", context=8),
+}
+TOLERANCE = dict(rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module", params=ENCODERS, ids=list(ENCODERS))
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    torch.manual_seed(0)
+    made = Encoder(Settings(**ENCODERS[request.param]))
+    made.fit_statistics(torch.randint(0, 4, (64, 120), dtype=torch.uint8))
+    return made  # in training mode: embedding must not care
+
+
+@pytest.fixture(scope="module")
+def sequences() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    lengths = [1, 5, 19, 20, 24, 31, 100, 100, 257, 400, 33]
+    return [rng.choice(5, n, p=[0.24, 0.24, 0.24, 0.24, 0.04]).astype(np.uint8) for n in lengths]
+
+
+def direct(encoder: Encoder, tokens: np.ndarray, pool: str) -> np.ndarray:
+    """One strand, one sequence, no batch."""
+    filled = np.pad(tokens, (0, max(0, encoder.width - len(tokens))), constant_values=N)
+    with torch.inference_mode():
+        c_TC = encoder.eval()(torch.from_numpy(filled)[None]).c[0].numpy()
+    parts = {"last": [c_TC[-1]], "mean": [c_TC.mean(0)], "both": [c_TC[-1], c_TC.mean(0)]}[pool]
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("both_strands", [False, True])
+@pytest.mark.parametrize("pool", ["last", "mean", "both"])
+def test_equals_reading_each_sequence_alone(encoder, sequences, pool, both_strands) -> None:
+    expected = np.array([direct(encoder, s, pool) for s in sequences])
+    if both_strands:
+        expected = (expected + np.array([direct(encoder, reverse_complement(s), pool) for s in sequences])) / 2
+    found = embed(encoder, sequences, pool, both_strands)
+    assert found.dtype == np.float32
+    assert found.shape == (len(sequences), encoder.channels * (2 if pool == "both" else 1))
+    np.testing.assert_allclose(found, expected, **TOLERANCE)
+
+
+def test_order_and_neighbours_do_not_matter(encoder, sequences, monkeypatch) -> None:
+    together = embed(encoder, sequences, "both")
+    order = np.random.default_rng(1).permutation(len(sequences))
+    np.testing.assert_allclose(embed(encoder, [sequences[i] for i in order], "both"), together[order], **TOLERANCE)
+    for bases in (1, 300):
+        monkeypatch.setattr(embedding, "BATCH_BASES", bases)
+        np.testing.assert_allclose(embed(encoder, sequences, "both"), together, **TOLERANCE)
+
+
+def test_the_strand_does_not_matter(encoder, sequences) -> None:
+    other = [reverse_complement(s) for s in sequences]
+    np.testing.assert_allclose(embed(encoder, other, "both"), embed(encoder, sequences, "both"), **TOLERANCE)
+    if encoder.settings.rnn != "none":
+        assert not np.allclose(embed(encoder, other, "last", False), embed(encoder, sequences, "last", False))
+
+
+@pytest.mark.parametrize("block", [1, 50, 137, 399])
+def test_cuts_of_a_long_sequence_are_invisible(encoder, sequences, block, monkeypatch) -> None:
+    whole = embed(encoder, sequences, "both")
+    read = []
+
+    def watched(tokens: torch.Tensor, state=None):
+        read.append(tokens.shape[1])
+        return Encoder.forward(encoder, tokens, state)
+
+    monkeypatch.setattr(embedding, "BLOCK", block)
+    monkeypatch.setattr(encoder, "forward", watched)
+    np.testing.assert_allclose(embed(encoder, sequences, "both"), whole, **TOLERANCE)
+    assert max(read) <= max(block, encoder.stride) + encoder.width, "more than a block was read at once"
+
+
+def test_no_sequence_is_no_row(encoder) -> None:
+    assert embed(encoder, [], "both").shape == (0, 2 * encoder.channels)
+
+
+def test_the_inputs_stay_what_they_were(encoder, sequences) -> None:
+    before = [s.copy() for s in sequences]
+    embed(encoder, sequences)
+    assert all(np.array_equal(a, b) for a, b in zip(before, sequences, strict=True))
+
+
+def test_bases_behind_the_last_frame_are_not_read(encoder) -> None:
+    tokens = np.random.default_rng(2).integers(0, 4, 100).astype(np.uint8)
+    used = (encoder.frames(100) - 1) * encoder.stride + encoder.width
+    np.testing.assert_allclose(
+        embed(encoder, [tokens], "both", False), embed(encoder, [tokens[:used]], "both", False), **TOLERANCE
+    )

@@ -1,0 +1,218 @@
+"""Whole files or none, sheets that stay what they are, and provenance."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genossl import files
+from genossl.errors import InputError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_atomic_shows_the_new_file_only_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "x.txt"
+    with files.atomic(path, "w") as stream:
+        stream.write("é\n")
+        assert not path.exists()
+    assert path.read_bytes() == "é\n".encode()
+    with files.atomic(path) as stream:
+        stream.write(b"new")
+        assert path.read_bytes() == "é\n".encode()
+    assert path.read_bytes() == b"new"
+    assert names(path.parent) == ["x.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "x").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "y").write_text("old")
+
+    def break_file() -> None:
+        with files.atomic(tmp_path / "x") as stream:
+            stream.write(b"half")
+            raise error
+
+    def break_folder() -> None:
+        with files.new_folder(tmp_path / "folder") as new:
+            (new / "y").write_text("half")
+            raise error
+
+    for broken in (break_file, break_folder):
+        with pytest.raises(error):
+            broken()
+    assert names(tmp_path) == ["folder", "x"]
+    assert (tmp_path / "x").read_text() == (tmp_path / "folder" / "y").read_text() == "old"
+
+
+def test_a_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys
+        from genossl.files import atomic, new_folder
+        with atomic(sys.argv[1] + "/x") as stream, new_folder(sys.argv[1] + "/folder") as new:
+            stream.write(b"half")
+            (new / "y").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)])
+    assert done.returncode == -signal.SIGKILL
+    assert all(name.startswith((".x.", ".folder.")) for name in names(tmp_path))
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_modes_follow_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        with files.atomic(tmp_path / "x"):
+            pass
+        with files.new_folder(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "x") == 0o666 & ~mask
+    assert mode(tmp_path / "folder") == 0o777 & ~mask
+
+
+def test_new_folder_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
+    for content in ("a", "b"):
+        with files.new_folder(tmp_path / "folder") as new:
+            (new / content).write_text(content)
+            (new / "deeper").mkdir()
+            assert new.parent == tmp_path
+    assert names(tmp_path) == ["folder"]
+    assert names(tmp_path / "folder") == ["b", "deeper"]
+
+
+def test_what_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="file/x: cannot be written"), files.atomic(tmp_path / "file" / "x"):
+        pass
+    with pytest.raises(InputError, match="file/x: cannot be written"), files.new_folder(tmp_path / "file" / "x"):
+        pass
+    with pytest.raises(InputError, match="folder: cannot be written"), files.atomic(tmp_path / "folder"):
+        pass
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_json(tmp_path: Path) -> None:
+    @dataclass
+    class Settings:
+        path: Path = Path("a/b")
+        values: tuple[int, ...] = (1, 2)
+
+    path = tmp_path / "x.json"
+    files.write_json(path, {"s": Settings(), "a": np.arange(2), "f": np.float64(0.5), "i": np.int64(3)})
+    assert files.read_json(path) == {"s": {"path": "a/b", "values": [1, 2]}, "a": [0, 1], "f": 0.5, "i": 3}
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(path, float("nan"))
+    with pytest.raises(TypeError, match="object cannot be written as JSON"):
+        files.write_json(path, object())
+    assert files.read_json(path)["i"] == 3, "a failed write changed the file"
+    with pytest.raises(InputError, match=r"y\.json: no such file"):
+        files.read_json(tmp_path / "y.json")
+    path.write_text('{"a": ')
+    with pytest.raises(InputError, match=r"x\.json: is damaged, not JSON"):
+        files.read_json(path)
+
+
+def test_tables_come_back_byte_for_byte(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    table = pd.DataFrame({"id": ["NA", "001", '"quoted"', "é"], "x": [0.1, 1e-9, float("nan"), 3.0], "n": [1, 2, 3, 4]})
+    files.write_tsv(path, table)
+    back = files.read_sheet(path)
+    assert back["id"].tolist() == table["id"].tolist()
+    assert back["x"].tolist() == ["0.1", "1e-09", "", "3.0"]
+    assert back["n"].tolist() == ["1", "2", "3", "4"]
+
+
+def test_numbers_of_any_type_are_written_as_numbers(tmp_path: Path) -> None:
+    mixed = pd.DataFrame({"x": [np.float64(0.5), np.int64(2), None, np.float64("nan"), "a\tb\nc"]}, dtype=object)
+    files.write_tsv(tmp_path / "x.tsv", mixed)
+    assert (tmp_path / "x.tsv").read_text() == "x\n0.5\n2\n\n\na b c\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_read_sheet(tmp_path: Path, packed: bool) -> None:
+    text = "# a comment\n\nid\t label \r\nNA\t 001 \r\n#no\tone\nb\t\n".encode("utf-8-sig")
+    path = tmp_path / "x.tsv"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    sheet = files.read_sheet(path, ("id", "label"))
+    assert sheet.to_dict("list") == {"id": ["NA", "b"], "label": ["001", ""]}
+    assert sheet.dtypes.tolist() == [object, object]
+
+
+def test_a_table_of_ours_may_have_names_that_look_like_comments(tmp_path: Path) -> None:
+    files.write_tsv(tmp_path / "x.tsv", pd.DataFrame({"id": ["#a", "b"]}))
+    assert files.read_sheet(tmp_path / "x.tsv", comments=False)["id"].tolist() == ["#a", "b"]
+
+
+@pytest.mark.parametrize(
+    "content,message",
+    [
+        (None, "x.tsv: no such file"),
+        (b"", "x.tsv: is empty; expected a header line with id, label"),
+        (b"# only\n\n", "x.tsv: is empty"),
+        (b"\xff\xfe\x00", "x.tsv: is not a UTF-8 text table"),
+        (gzip.compress(b"id\tlabel\n" * 99)[:-9], "x.tsv: is not a UTF-8 text table"),
+        (b"#\nid\tid\n", "x.tsv line 2: column 'id' occurs more than once"),
+        (b"id\tother\na\tb\n", "x.tsv: no column label; found id, other"),
+        (b"id\tlabel\na\tb\n\na\tb\tc\n", "x.tsv line 4: 3 columns, expected 2 as in the header line"),
+        (b"id\tlabel\n", "x.tsv: has a header line and no rows"),
+    ],
+)
+def test_what_is_wrong_with_a_sheet(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "x.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        files.read_sheet(path, ("id", "label"))
+    assert message in str(error.value)
+
+
+def test_provenance(tmp_path: Path) -> None:
+    (tmp_path / "in.fa").write_text(">a\nACGT\n")
+    out = tmp_path / "x.npy"
+    files.write_provenance(out, "embed", {"window": 5}, {"input": tmp_path / "in.fa"}, seed=7, note="more")
+    record = json.loads((tmp_path / "x.npy.provenance.json").read_text())
+    assert (record["artefact"], record["verb"], record["seed"], record["note"]) == ("x.npy", "embed", 7, "more")
+    assert record["settings"] == {"window": 5}
+    known = subprocess.run(["sha256sum", str(tmp_path / "in.fa")], capture_output=True, text=True).stdout.split()[0]
+    assert record["inputs"] == {"input": {"path": str(tmp_path / "in.fa"), "sha256": known}}
+    assert {"python", "numpy", "torch", "genossl"} <= set(record["versions"])
+
+
+def test_progress_is_silent_where_nobody_looks(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(files.progress([1, 2], "x")) == [1, 2]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("writer", [files.atomic, files.new_folder])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, writer: Any) -> None:
+
+    with pytest.raises(InputError, match=r"x: cannot be written, No space left on device \(.* MB free\)"):
+        with writer(tmp_path / "x"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())

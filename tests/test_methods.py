@@ -1,0 +1,177 @@
+"""What every pretext method owes, over the menu: a new file is tested by being there."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import planted
+import pytest
+import torch
+
+from genossl import methods
+from genossl.errors import InputError
+from genossl.genome.store import TokenStore
+from genossl.genome.windows import generator
+from genossl.model.encoder import Encoder, Settings
+from genossl.pretext.method import Loss, Method
+from genossl.verbs import methods as verb
+
+NAMES = methods.available()
+ROWS = 8
+SMALL = Settings(k=3, width=50, stride=50, hidden=16, channels=16, context=16, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> TokenStore:
+    rng = np.random.default_rng(0)
+    genomes = {
+        f"g{i}": ("train", [planted.sample(rng, planted.symmetric(rng, 4, 0.5), 12_000) for _ in range(4)])
+        for i in range(2)
+    }
+    return TokenStore.open(planted.store(tmp_path_factory.mktemp("methods") / "store", genomes))
+
+
+def made(name: str, seed: int = 0) -> Method:
+    kind = methods.load(name)
+    torch.manual_seed(seed)
+    return kind(kind.Settings(), Encoder(SMALL))
+
+
+def drawn(method: Method, store: TokenStore, seed: int = 0):
+    return method.sampler(store, np.arange(len(store.contigs))).draw(ROWS, generator(seed, 0))
+
+
+def viewed(method: Method, store: TokenStore, seed: int = 0):
+    return method.views(drawn(method, store, seed), generator(seed, 1))
+
+
+def fields(batch) -> dict[str, torch.Tensor]:
+    return {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_depend_on_the_generator_alone(name, store):
+    method = made(name)
+    batch = drawn(method, store)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    one = method.views(batch, generator(0, 1))
+    torch.manual_seed(2)
+    np.random.seed(2)
+    two = method.views(batch, generator(0, 1))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_and_loss_leave_their_input_as_it_was(name, store):
+    method = made(name)
+    batch = drawn(method, store)
+    before = {key: value.clone() for key, value in fields(batch).items()}
+    views = method.views(batch, generator(0, 1))
+    copies = {key: value.clone() for key, value in views.items()}
+    method.loss(views)
+    assert all(torch.equal(value, before[key]) for key, value in fields(batch).items())
+    assert all(torch.equal(value, copies[key]) for key, value in views.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_token_views_are_bytes_and_are_counted(name, store):
+    method = made(name)
+    views = viewed(method, store)
+    tokens = {key: value for key, value in views.items() if key.endswith("_tokens")}
+    assert tokens
+    assert {value.dtype for value in tokens.values()} == {torch.uint8}
+    assert all(value.max() <= 5 for value in tokens.values())
+    assert method.bases(views) == sum(value.numel() for value in tokens.values())
+    assert method.length >= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_is_made_of_finite_named_scalars(name, store):
+    method = made(name)
+    loss = method.loss(viewed(method, store))
+    assert isinstance(loss, Loss)
+    assert loss.terms
+    for key, value in {**loss.terms, **loss.metrics}.items():
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", key)
+        assert value.shape == ()
+        assert value.isfinite(), key
+    assert loss.vectors.ndim == 2
+    assert len(loss.vectors) > 1
+    assert not loss.vectors.requires_grad
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_learns(name, store):
+    """A parameter without a gradient is dead weight; one that must not learn says requires_grad False."""
+    method = made(name)
+    torch.stack(list(method.loss(viewed(method, store)).terms.values())).sum().backward()
+    learnt = {key: value for key, value in method.named_parameters() if value.requires_grad}
+    assert any(key.startswith("encoder.") for key in learnt)
+    dead = [key for key, value in learnt.items() if value.grad is None or not value.grad.abs().sum() > 0]
+    assert not dead
+    assert all(value.grad.isfinite().all() for value in learnt.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_saved_state_is_all_there_is(name, store):
+    method, other = made(name), made(name, seed=1)
+    views = viewed(method, store)
+    method.after_step(0.5)
+    expected = method.loss(views).terms
+    assert any(not torch.equal(value, expected[key]) for key, value in other.loss(views).terms.items())
+    other.load_state_dict(method.state_dict())
+    found = other.loss(views).terms
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_holds_one_method_and_opens_with_its_idea(name):
+    kind = methods.load(name)
+    source = Path(inspect.getfile(kind))
+    assert source.stem == name
+    assert source.parent == Path(methods.__file__).parent
+    first = (ast.get_docstring(ast.parse(source.read_text())) or "").split("\n")[0]
+    assert re.fullmatch(r"[A-Z][\w -]*: .+\.", first), f"{source.name}: expected 'Name: idea.', found {first!r}"
+    others = {
+        f"genossl.methods.{node.module or ''}" if node.level else node.module
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert not [other for other in others if other and other.startswith("genossl.methods")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_are_frozen_and_each_has_a_default_and_a_comment(name):
+    kind = methods.load(name)
+    assert dataclasses.is_dataclass(kind.Settings)
+    assert kind.Settings.__dataclass_params__.frozen
+    assert all(field.kw_only for field in dataclasses.fields(kind.Settings))
+    kind.Settings()  # every field has a default
+    tree = ast.parse(inspect.getsource(inspect.getmodule(kind)))
+    lines = inspect.getsource(inspect.getmodule(kind)).split("\n")
+    body = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == "Settings").body
+    assigned = [node for node in body if isinstance(node, ast.AnnAssign)]
+    assert len(assigned) == len(dataclasses.fields(kind.Settings))
+    for node in assigned:
+        assert "  #" in "\n".join(lines[node.lineno - 1 : node.end_lineno]), ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_line_shows_it_with_its_settings(name):
+    assert any(line.startswith(f"{name} ") or line.startswith(f"{name}:") for line in verb.run(None)), verb.run(None)
+    shown = "\n".join(verb.run(name))
+    for field in dataclasses.fields(methods.load(name).Settings):
+        assert field.name in shown
+
+
+def test_an_unknown_method_is_refused_with_the_list():
+    with pytest.raises(InputError, match=r"method 'no_such' is unknown; available: .*self_genomenet"):
+        methods.load("no_such")

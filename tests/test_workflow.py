@@ -1,0 +1,184 @@
+"""The workflow end to end on a tiny collection, and what it re-runs when something changes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import collection, symmetric
+
+from genossl.config import read_yaml
+from genossl.evaluation.table import read_table
+
+BIN = Path(sys.executable).parent
+TINY = """
+collection: tiny
+genomes: data/genomes.tsv
+tasks: tasks.tsv
+runs:
+  ours:
+    preset: default
+    pretrain: {steps: 6, batch: 16, validate_every: 3}
+    encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
+    self_genomenet: {length: 200, distance: 300}
+  kmer_mlp:
+    preset: kmer_mlp
+    pretrain: {steps: 3, batch: 16}
+    encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
+    self_genomenet: {length: 200, distance: 300}
+baselines: [untrained, kmer2, gc]
+probe: {shots: [1, 5], draws: 2, replicates: 100, block: 1000}
+report: {verdict_shots: 5}
+jobs: {probe_threads: 1}
+"""
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "snakemake"), "--snakefile", str(Path(__file__).parent.parent / "Snakefile")]
+    profile = str(Path(__file__).parent.parent / "workflow" / "profiles" / "default")
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--workflow-profile", profile, "--directory", str(folder), *arguments],
+        capture_output=True, text=True, env=environment, timeout=500,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Jobs per rule that a run would start now."""
+    text = snakemake(folder, "--dry-run", *arguments).stdout
+    table = text.rpartition("Job stats:")[2]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.M) if name not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder whose name a shell would trip over, with the workflow run in it once."""
+    folder = tmp_path_factory.mktemp("it's $(touch x) a;b")
+    rng = np.random.default_rng(0)
+    sources = {name: symmetric(rng, 3, 1.0) for name in ("alpha", "beta")}
+    collection(folder / "data", sources, contigs=2, length=4000, seed=0)
+    lines = ["id\tlabel\tgenome\tcontig\tstart\tend\tstrand\tsplit"]
+    for name in sources:
+        for split, wanted in (("train", 10), ("validation", 6), ("test", 20)):
+            for i in range(wanted):
+                start = int(rng.integers(3800))
+                genome = f"{name}_{split}"
+                lines.append(
+                    f"{genome}{i}\t{name}\t{genome}\t{genome}_{i % 2}\t{start}\t{start + 200}\t{'+-'[i % 2]}\t{split}"
+                )
+    (folder / "reads.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "tasks.tsv").write_text("task\tpath\nreads\treads.tsv\n")
+    (folder / "config.yaml").write_text(TINY)
+    snakemake(folder, "--cores", "2")
+    return folder
+
+
+def test_every_artefact_is_there_with_its_provenance(finished):
+    results = finished / "results" / "tiny"
+    for name in ("ours", "kmer_mlp", "untrained", "kmer2", "gc"):
+        table = read_table(results / "embeddings" / "reads" / f"{name}.npy")
+        assert len(table.vectors) == 72
+        assert (results / "embeddings" / "reads" / f"{name}.npy.provenance.json").is_file()
+    assert "<html" in (results / "report.html").read_text()[:200]
+    findings = (results / "findings.txt").read_text().strip().splitlines()
+    assert len(findings) == 4
+    assert findings[-1].endswith("report.html")
+    assert not list(finished.rglob("x"))  # nothing of the folder's name was executed
+
+
+def test_nothing_is_left_to_do(finished):
+    assert planned(finished) == {}
+
+
+def test_a_probe_setting_runs_probes_only(finished):
+    config = (finished / "config.yaml").read_text()
+    try:
+        (finished / "config.yaml").write_text(config.replace("draws: 2", "draws: 3"))
+        assert planned(finished) == {"probe": 1, "report": 1}
+    finally:
+        (finished / "config.yaml").write_text(config)
+
+
+def test_a_run_setting_runs_what_depends_on_it(finished):
+    config = (finished / "config.yaml").read_text()
+    try:
+        (finished / "config.yaml").write_text(config.replace("steps: 3,", "steps: 4,"))
+        assert planned(finished) == {"pretrain": 1, "embed": 1, "probe": 1, "report": 1}
+    finally:
+        (finished / "config.yaml").write_text(config)
+
+
+def test_how_it_runs_changes_nothing(finished):
+    config = (finished / "config.yaml").read_text()
+    try:
+        (finished / "config.yaml").write_text(
+            config.replace("probe_threads: 1", "probe_threads: 2, runtime: 99, pretrain_threads: 1")
+        )
+        assert planned(finished) == {}
+    finally:
+        (finished / "config.yaml").write_text(config)
+
+
+def test_a_new_genome_runs_everything_on_it(finished):
+    sheet = finished / "data" / "genomes.tsv"
+    before, stat = sheet.read_text(), sheet.stat()
+    try:
+        shutil.copy(finished / "data" / "alpha_train.fa", finished / "data" / "more.fa")
+        sheet.write_text(before + "more\tmore.fa\ttrain\talpha\n")
+        assert planned(finished) == {
+            "ingest": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "report": 1,
+        }  # fmt: skip
+    finally:
+        sheet.write_text(before)
+        os.utime(sheet, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        (finished / "data" / "more.fa").unlink()
+
+
+def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
+    for name, text in (("genomes.tsv", "genome\tpath\n"), ("tasks.tsv", "task\tpath\n")):
+        (tmp_path / name).write_text(text)
+    wrong = TINY.replace("data/genomes.tsv", "genomes.tsv").replace("draws: 2", "drawz: 2, draws: -1")
+    (tmp_path / "config.yaml").write_text(wrong)
+    done = snakemake(tmp_path, "--cores", "1", check=False)
+    assert done.returncode != 0
+    assert "probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_repository_plans_its_whole_demo(repository, tmp_path):
+    config = read_yaml(repository / "config.yaml")
+    for name in ("config.yaml", "examples"):
+        (tmp_path / name).symlink_to(repository / name)
+    runs, baselines = len(config["runs"]), len(config["baselines"])
+    assert planned(tmp_path) == {
+        "ingest": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines, "probe": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_linters_are_content(repository):
+    for command in (["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "workflow"]):
+        done = subprocess.run([BIN / command[0], *command[1:]], cwd=repository, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_has_a_log_a_benchmark_and_one_shell_line(repository):
+    for path in (repository / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text()
+        if path.name == "common.smk":
+            assert "rule " not in text
+            continue
+        assert text.startswith("# REQUIRED INPUTS")
+        assert "# OUTPUTS" in text
+        rules = text.count("\nrule ")
+        for word in ("log:", "benchmark:", "shell:", "threads:", "mem_mb=", "runtime="):
+            assert text.count(f"    {word}") >= rules, f"{path.name}: {word}"
+        assert not re.search(r"\b(run|script):\s*$", text, re.M)
