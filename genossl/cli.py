@@ -234,7 +234,10 @@ def main() -> None:
     """Run a command; a user's mistake is one line and exit 2, a stop that can be resumed is exit 75."""
     try:
         cli.main(prog_name="genossl", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        told = str(error.__cause__ or error)
+        if told:
+            click.echo(f"genossl: {told}", err=True)
         code = 130
     except click.ClickException as error:
         error.show()
@@ -245,8 +248,6 @@ def main() -> None:
     except Stopped as stopped:
         click.echo(f"genossl: {stopped}", err=True)
         code = 75
-    except KeyboardInterrupt:
-        code = 130
     except SystemExit:  # no verb exits; it is click's answer when the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE

@@ -17,10 +17,10 @@ PRESETS = Path(__file__).parent / "presets"
 class Loop:
     """The training loop: section `pretrain`."""
 
-    steps: int = 800  # batches
+    steps: int = 500  # batches
     batch: int = 256  # B, windows (or pairs of windows) per step
     lr: float = 1e-3  # largest learning rate
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"  # from the largest rate to a fiftieth of it
+    schedule: Literal["linear", "cosine", "constant"] = "linear"  # from the largest rate to a fiftieth of it
     warmup: float = 0.03  # share of the steps over which the rate rises from 0
     weight_decay: float = 0.01  # AdamW; 0 is Adam
     epsilon: float = 1e-8  # of Adam

@@ -137,6 +137,9 @@ def test_other_ends(call, monkeypatch: pytest.MonkeyPatch) -> None:
     raising(monkeypatch, KeyboardInterrupt())
     code, out, err = call("methods")
     assert (code, out, err.strip()) == (130, "", "")
+    raising(monkeypatch, KeyboardInterrupt("stopped at step 3 of 9"))
+    assert call("methods")[0] == 130
+    assert "stopped at step 3 of 9" in call("methods")[2]
     raising(monkeypatch, InputError("bad\x1b[2J\nname"))
     assert call("methods") == (2, "", "genossl: bad\\x1b[2J\\nname\n")
     raising(monkeypatch, ZeroDivisionError("a bug"))

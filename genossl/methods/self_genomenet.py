@@ -44,7 +44,7 @@ class SelfGenomeNet(Method):
         distance: int = (
             3000  # bases: the target starts up to this far after the window ends; 0: it is the window's rest
         )
-        splits: int = 1  # prefix lengths t that predict in one step, the longest among them; 0: all of them (paper)
+        splits: int = 2  # prefix lengths t that predict in one step, the longest among them; 0: all of them (paper)
         temperature: float = 0.1  # divides cosines; 0: raw dot products (paper)
         projection: int = 64  # P, projector on both sides; 0: a linear map on the predicting side only (paper)
         reverse_complement: bool = True  # the target is read on the other strand; off only for an ablation

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LOW = (
+    0.07  # spread; runs that learn stay above 0.5, one too small to learn anything fell to 0.09, collapsed ones to 0.05
+)
+
 
 @torch.no_grad()
 def spread(vectors_NP: Tensor) -> Tensor:
@@ -31,34 +35,33 @@ def effective_rank(vectors_NP: Tensor) -> Tensor:
 
 @dataclasses.dataclass
 class Watch:
-    """Looks at every logged step and says once what has gone wrong.
+    """Looks at every step and says once what has gone wrong.
 
-    * collapse: for `patience` steps in a row the vectors hardly differ (spread below 0.1). The rank is logged and no
-      alarm: the published network learns one direction (GC content) first, and is healthy;
-    * shortcut: within the first fifth of the run, for `patience` steps in a row, at least 99 % of the right answers are
-      picked from 16 candidates or more. Real pretext tasks on disjoint windows are not solved that soon; shared
-      bases, copies and markers of a contig are.
+    * collapse: for ten steps in a row the vectors hardly differ (spread below LOW). The rank is logged and no alarm:
+      the published network learns one direction (GC content) first, and is healthy;
+    * shortcut: within the first fifth of the run, ten steps in a row, at least 99 % of the right answers are picked
+      from 16 candidates or more. Real pretext tasks on disjoint windows are not solved that soon; shared bases,
+      copies and markers of a contig are.
     """
 
     steps: int
-    patience: int = 10
-    low: int = 0
-    solved: int = 0
+    low: int = 0  # steps in a row
+    solved: int = 0  # steps in a row
     warned: dict[str, int] = dataclasses.field(default_factory=dict)  # warning -> step
 
     def look(self, step: int, std: float, top1: float | None, candidates: float | None) -> str | None:
         """One sentence when a failure becomes certain, else None."""
-        self.low = self.low + 1 if std < 0.1 else 0
+        self.low = self.low + 1 if std < LOW else 0
         early = step < self.steps / 5 or "shortcut" in self.warned
         known = top1 is not None and candidates is not None and candidates >= 16
         self.solved = self.solved + 1 if known and early and top1 is not None and top1 >= 0.99 else 0
-        if self.low >= self.patience and "collapse" not in self.warned:
+        if self.low >= 10 and "collapse" not in self.warned:
             self.warned["collapse"] = step
             return (
                 f"collapse at step {step}: the embeddings hardly differ (spread {std:.3f}, healthy near 1); "
                 "lower the learning rate or look at the data"
             )
-        if self.solved >= self.patience and "shortcut" not in self.warned:
+        if self.solved >= 10 and "shortcut" not in self.warned:
             self.warned["shortcut"] = step
             return (
                 f"shortcut at step {step}: the pretext is solved (top-1 {top1:.3f} of {candidates:.0f}) before a fifth "

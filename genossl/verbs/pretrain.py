@@ -6,7 +6,6 @@ for that step. So a run that was killed and started again ends with the same wei
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import math
@@ -81,7 +80,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     torch.manual_seed(settings.seed)
     encoder = Encoder(shape)
     method = methods.load(recipe.name)(recipe.method, encoder)
-    trainer = _Trainer(settings, method, store, rows, device)
+    trainer = Trainer(settings, method, store, rows, device)
     states = Path(out) / "state"
     with files.disk(states):
         states.mkdir(parents=True, exist_ok=True)
@@ -93,13 +92,13 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         trainer.fit_statistics()
     journal = _Journal(states / "log.tsv", trainer.step)
     with (
-        _stop_signals() as stop,
+        _Stop() as stop,
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
     ):
         until = time.monotonic() + jobs.time_limit * 60 if jobs.time_limit else math.inf
 
         def asked() -> bool:
-            return stop.is_set() or time.monotonic() > until
+            return stop.asked or time.monotonic() > until
 
         for entries, note, early in trainer.train(asked):
             journal.write(entries)
@@ -112,7 +111,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):
                 checkpoint.save_state(states, trainer.step, trainer.state(), identity)
             if trainer.step < settings.steps and early:
-                raise Stopped(f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on")
+                told = f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on"
+                raise KeyboardInterrupt(told) if stop.interrupted else Stopped(told)
     journal.finish(Path(out) / "log.tsv")
     checkpoint.save_encoder(
         Path(out),
@@ -149,7 +149,7 @@ def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     return about if whole else None
 
 
-class _Trainer:
+class Trainer:
     """Everything that a step changes, and the step."""
 
     def __init__(
@@ -346,24 +346,24 @@ def _device(jobs: Jobs) -> torch.device:
     return encoder_device(jobs.device)
 
 
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM, SIGINT and SIGUSR1 only raise a flag; the loop saves at the end of the step."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {}
+class _Stop:
+    """SIGTERM, SIGUSR1 and the first Ctrl-C only raise a flag: the loop saves at the end of the step."""
 
-    def ask(number: int, frame: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
+    def __init__(self) -> None:
+        self.asked = self.interrupted = False
+        self.before: dict[int, Any] = {}
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        before[number] = signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> _Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                self.before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
             signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if number == signal.SIGINT and self.asked:
+            raise KeyboardInterrupt
+        self.asked, self.interrupted = True, number == signal.SIGINT

@@ -1,0 +1,435 @@
+"""The training loop: stopped runs end like unbroken ones, test genomes stay out, failures are said in time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import planted
+import pytest
+import torch
+from click.testing import CliRunner
+
+from genossl import config, files, methods
+from genossl.cli import cli
+from genossl.errors import InputError, Stopped
+from genossl.model.checkpoint import load_encoder
+from genossl.verbs import pretrain
+
+SGN = methods.load("self_genomenet")
+COLUMNS = ["step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds"]
+SMALL = {
+    "pretrain": {"steps": 40, "batch": 16, "log_every": 10, "checkpoint_every": 20, "validate_every": 15},
+    "encoder": {"k": 3, "width": 25, "stride": 25, "hidden": 16, "channels": 16, "context": 16},
+    "self_genomenet": {"length": 100, "distance": 200, "projection": 8},
+}
+
+
+def settings(**loop):
+    return config.merge(SMALL, {"pretrain": loop})
+
+
+def genomes(test_seed=0, validation_seed=0, train_seed=0):
+    """Two species, each with a genome to learn from, one to watch and one to keep out."""
+    rng = np.random.default_rng(1)
+    sources = [planted.symmetric(rng, 4, 0.5) for _ in range(2)]
+    seeds = {"train": train_seed, "validation": validation_seed, "test": test_seed}
+    return {
+        f"{split}{i}": (split, [planted.sample(np.random.default_rng([seed, i, j]), source, 3000) for j in range(3)])
+        for split, seed in seeds.items()
+        for i, source in enumerate(sources)
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return planted.store(tmp_path_factory.mktemp("data") / "store", genomes())
+
+
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    pretrain.run(data, out, SMALL)
+    return out
+
+
+def weights(run: Path) -> str:
+    return hashlib.sha256((run / "encoder.safetensors").read_bytes()).hexdigest()
+
+
+def lines(run: Path, split: str | None = None) -> list[dict[str, str]]:
+    header, *rows = (run / "log.tsv").read_text().splitlines()
+    assert header.split("\t") == COLUMNS
+    found = [dict(zip(COLUMNS, row.split("\t"), strict=True)) for row in rows]
+    return [line for line in found if split in (None, line["split"])]
+
+
+def timeless(run: Path) -> list[dict[str, str]]:
+    return [line | {"seconds": ""} for line in lines(run)]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert weights(one) == weights(other)
+    assert timeless(one) == timeless(other)
+
+
+# ---- a run that was stopped equals one that was not
+
+
+@pytest.mark.parametrize("steps", [(1,), (7,), (20,), (39,), (3, 14, 15)])
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one(data, unbroken, tmp_path, monkeypatch, steps):
+    out, left, count = tmp_path / "run", list(steps), 0
+
+    def after_step(self, progress):
+        nonlocal count
+        count += 1
+        if left and count == left[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(SGN, "after_step", after_step)
+    while left:
+        with pytest.raises(Stopped, match=rf"stopped at step {left[0]} of 40; run the same command to go on"):
+            pretrain.run(data, out, SMALL)
+        left.pop(0)
+    pretrain.run(data, out, SMALL)
+    assert count == 40  # no step was taken twice
+    assert_same_run(out, unbroken)
+
+
+def test_a_run_stopped_by_its_time_limit_after_every_step_equals_an_unbroken_one(data, tmp_path):
+    few = settings(steps=6)
+    pretrain.run(data, tmp_path / "unbroken", few)
+    for step in range(1, 6):
+        with pytest.raises(Stopped, match=f"step {step} of 6"):
+            pretrain.run(data, tmp_path / "run", few, pretrain.Jobs(time_limit=1e-9))
+    pretrain.run(data, tmp_path / "run", few, pretrain.Jobs(time_limit=1e-9))
+    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+
+def test_how_often_it_looks_and_saves_changes_nothing(data, unbroken, tmp_path):
+    pretrain.run(data, tmp_path / "run", settings(log_every=1, checkpoint_every=7))
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+def start(data: Path, out: Path, loop: dict, *options: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from genossl.cli import main; main()", "--quiet", "pretrain", str(data)]
+    assignments = config.merge(SMALL, {"pretrain": loop})
+    for section, values in assignments.items():
+        for key, value in values.items():
+            command += ["--set", f"{section}.{key}={value}"]
+    command += ["--out", str(out), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(process: subprocess.Popen, out: Path, step: int) -> None:
+    """Until the run's log has passed a step, or the run has ended."""
+    journal, until = out / "state" / "log.tsv", time.monotonic() + 120
+    while process.poll() is None:
+        assert time.monotonic() < until, f"no step {step} within two minutes"
+        last = journal.read_text().splitlines()[-1] if journal.is_file() else ""
+        if last[:1].isdigit() and int(last.split("\t")[0]) >= step:
+            return
+        time.sleep(0.005)
+
+
+def test_killed_at_random_moments_it_ends_with_the_weights_of_an_unbroken_run(data, tmp_path):
+    loop = {"steps": 600, "log_every": 7, "checkpoint_every": 30, "validate_every": 250}
+    pretrain.run(data, tmp_path / "unbroken", settings(**loop))
+    out, chance, reached = tmp_path / "run", random.Random(), 0
+    for _ in range(3):
+        process = start(data, out, loop)
+        wait_for_step(process, out, reached + chance.randint(10, 120))
+        time.sleep(chance.random() * 0.03)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        reached = max((int(path.name[5:]) for path in (out / "state").glob("step-*")), default=0)
+        assert not (out / "encoder.json").exists()
+    process = start(data, out, loop)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert_same_run(out, tmp_path / "unbroken")
+
+
+def test_sigterm_is_exit_75_and_one_line(data, tmp_path):
+    process = start(data, tmp_path / "run", {"steps": 100_000})
+    wait_for_step(process, tmp_path / "run", 10)
+    process.terminate()
+    said, errors = process.communicate()
+    assert (process.returncode, said) == (75, "")
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("genossl: stopped at step ")
+    assert errors.endswith("of 100000; run the same command to go on\n")
+
+
+def test_a_damaged_newest_state_gives_way_to_the_one_before(data, unbroken, tmp_path, monkeypatch, caplog):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(SGN, "after_step", stop_at(0.9))
+        with pytest.raises(Stopped):
+            pretrain.run(data, out, settings(checkpoint_every=10))
+    newest = out / "state" / "step-000000036"
+    (newest / "state.pt").write_bytes(b"torn")
+    pretrain.run(data, out, SMALL)
+    assert f"{newest} is damaged" in caplog.text
+    assert_same_run(out, unbroken)
+
+
+def stop_at(share: float):
+    def after_step(self, progress):
+        if progress >= share:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return after_step
+
+
+# ---- whose folder it is
+
+
+def test_a_finished_run_started_again_takes_no_step(data, unbroken, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in unbroken.iterdir()}
+    monkeypatch.setattr(SGN, "loss", lambda *_: pytest.fail("a step was taken"))
+    assert pretrain.run(data, unbroken, SMALL) == []
+    assert {path: path.stat().st_mtime_ns for path in unbroken.iterdir()} == before
+    assert sorted(path.name for path in before) == [
+        "encoder.json", "encoder.safetensors", "log.tsv", "run.provenance.json",
+    ]  # fmt: skip
+
+
+def test_other_settings_are_refused_with_both_values(data, unbroken, tmp_path, monkeypatch):
+    other = settings(lr=0.002)
+    with pytest.raises(InputError, match=r"encoder\.json: was saved with lr = 0\.001, this run has 0\.002; use"):
+        pretrain.run(data, unbroken, other)
+    monkeypatch.setattr(SGN, "after_step", stop_at(0.5))
+    with pytest.raises(Stopped):
+        pretrain.run(data, tmp_path / "run", SMALL)
+    with pytest.raises(InputError, match=r"step-000000020: was saved with lr = 0\.001, this run has 0\.002; use"):
+        pretrain.run(data, tmp_path / "run", other)
+
+
+def test_another_store_is_refused(data, unbroken, tmp_path):
+    other = planted.store(tmp_path / "other", genomes(train_seed=9))
+    with pytest.raises(InputError, match="was saved with store = "):
+        pretrain.run(other, unbroken, SMALL)
+
+
+def test_a_damaged_encoder_is_made_again(data, unbroken, tmp_path):
+    out = tmp_path / "run"
+    pretrain.run(data, out, SMALL)
+    (out / "encoder.safetensors").write_bytes(b"torn")
+    pretrain.run(data, out, SMALL)
+    assert_same_run(out, unbroken)
+
+
+# ---- what goes in
+
+
+def test_test_genomes_never_enter(data, unbroken, tmp_path, monkeypatch):
+    seen = []
+    plain = SGN.sampler
+
+    def sampler(self, store, rows):
+        split = store.genomes.set_index("genome")["split"]
+        seen.append(set(split[store.contigs["genome"].iloc[rows]]))
+        return plain(self, store, rows)
+
+    monkeypatch.setattr(SGN, "sampler", sampler)
+    pretrain.run(data, tmp_path / "run", SMALL)
+    assert seen == [{"train"}, {"validation"}]
+    # and by what comes out: bases of the test genomes move nothing, those of validation only what is watched
+    pretrain.run(planted.store(tmp_path / "test", genomes(test_seed=9)), tmp_path / "other test", SMALL)
+    assert_same_run(tmp_path / "other test", unbroken)
+    watched = planted.store(tmp_path / "validation", genomes(validation_seed=9))
+    pretrain.run(watched, tmp_path / "other validation", SMALL)
+    assert weights(tmp_path / "other validation") == weights(unbroken)
+    assert timeless(tmp_path / "other validation") != timeless(unbroken)
+
+
+def test_a_store_without_a_genome_to_learn_from_is_refused(tmp_path):
+    only = {name: genome for name, genome in genomes().items() if genome[0] == "test"}
+    folder = planted.store(tmp_path / "store", only)
+    with pytest.raises(InputError, match=r"no genome of split .*'train'.*; found \['test'\]"):
+        pretrain.run(folder, tmp_path / "run", SMALL)
+    for side in ("train_splits", "validation_splits"):
+        with pytest.raises(InputError, match="test genomes never enter pretraining"):
+            pretrain.run(folder, tmp_path / "run", settings(**{side: ["test"]}))
+
+
+def test_validation_is_watched_and_changes_no_weight(data, unbroken, tmp_path):
+    assert [int(line["step"]) for line in lines(unbroken, "validation")] == [15, 30, 40]
+    pretrain.run(data, tmp_path / "run", settings(validate_every=0))
+    assert weights(tmp_path / "run") == weights(unbroken)
+    assert not lines(tmp_path / "run", "validation")
+    assert [line | {"seconds": ""} for line in lines(unbroken, "train")] == timeless(tmp_path / "run")
+
+
+# ---- what is written
+
+
+def test_the_log_has_every_step_once(unbroken):
+    train = lines(unbroken, "train")
+    assert [int(line["step"]) for line in train] == list(range(1, 41))
+    bases = 16 * 2 * 100  # windows, both halves of a pair, length
+    assert [int(line["bases"]) for line in train] == [bases * step for step in range(1, 41)]
+    assert all(float(line["candidates"]) == 31 for line in train)
+
+
+def test_the_encoder_comes_with_what_made_it(data, unbroken):
+    about = files.read_json(unbroken / "encoder.json")
+    assert about["steps"] == 40
+    assert about["bases_seen"] == 40 * 3200
+    assert about["method"] == "self_genomenet"
+    assert about["geometry"] == {"stride": 25, "width": 25, "gap": 0, "channels": 16}
+    assert about["store"] == files.read_json(data / "store.json")["checksum"]
+    assert load_encoder(unbroken).settings.k == 3
+    provenance = files.read_json(unbroken / "run.provenance.json")
+    assert provenance["inputs"]["store"]["sha256"] == files.sha256(data / "store.json")
+
+
+def test_no_steps_give_the_untrained_encoder(data, unbroken, tmp_path):
+    from genossl.model.checkpoint import untrained
+
+    pretrain.run(data, tmp_path / "run", settings(steps=0))
+    expected = untrained(unbroken).state_dict()
+    for name, tensor in load_encoder(tmp_path / "run").state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_learning_rates(data, tmp_path, schedule):
+    loop = {"steps": 50, "lr": 0.01, "schedule": schedule, "warmup": 0.2, "batch": 4, "validate_every": 0}
+    pretrain.run(data, tmp_path / "run", settings(**loop))
+    rate = {int(line["step"]): float(line["lr"]) for line in lines(tmp_path / "run")}
+    share = {
+        "linear": lambda p: 1 - p,
+        "cosine": lambda p: (1 + np.cos(np.pi * p)) / 2,
+        "constant": lambda p: 1.0,
+    }[schedule]
+    assert rate[1] == pytest.approx(0.001)  # the first of ten steps of warm-up
+    for step in (1, 5, 10, 11, 26, 49, 50):
+        expected = 0.01 * max(0.02, share((step - 1) / 50)) * min(1, step / 10)
+        assert rate[step] == pytest.approx(expected, rel=1e-5), step
+
+
+def test_bf16_is_near_fp32(data, tmp_path):
+    still = config.merge(settings(steps=10, validate_every=0), {"encoder": {"dropout": 0.0}})
+    losses = []
+    for precision in ("fp32", "bf16"):
+        pretrain.run(data, tmp_path / precision, config.merge(still, {"pretrain": {"precision": precision}}))
+        losses.append([float(line["loss"]) for line in lines(tmp_path / precision)])
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
+    dtypes = {tensor.dtype for tensor in load_encoder(tmp_path / "bf16").state_dict().values()}
+    assert dtypes == {torch.float32}
+
+
+def test_the_paper_preset_runs_when_shrunk_on_the_command_line(data, tmp_path):
+    small = ["pretrain.steps=3", "pretrain.batch=8", "pretrain.log_every=1", "encoder.channels=16", "encoder.context=8"]
+    command = ["--quiet", "pretrain", str(data), "--out", str(tmp_path / "run"), "--config", "paper_150"]
+    for assignment in small:
+        command += ["--set", assignment]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    about = files.read_json(tmp_path / "run" / "encoder.json")
+    assert about["geometry"] == {"stride": 6, "width": 24, "gap": 3, "channels": 8}
+    assert [float(line["candidates"]) for line in lines(tmp_path / "run", "train")] == [15, 15, 15]
+    assert {line["lr"] for line in lines(tmp_path / "run")} == {"0.0001"}
+
+
+# ---- when it goes wrong
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_terms(data, unbroken, tmp_path, monkeypatch):
+    plain, calls = SGN.loss, 0
+
+    def loss(self, views):
+        nonlocal calls
+        calls += 1
+        result = plain(self, views)
+        return result._replace(terms={"contrast": result.terms["contrast"] * (float("nan") if calls == 26 else 1)})
+
+    out, often = tmp_path / "run", settings(checkpoint_every=8, validate_every=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SGN, "loss", loss)
+        with pytest.raises(FloatingPointError, match=r"not finite at step 26 \(contrast nan\); the last saved state"):
+            pretrain.run(data, out, often)
+    assert sorted(path.name for path in (out / "state").glob("step-*")) == ["step-000000016", "step-000000024"]
+    assert not (out / "encoder.json").exists()
+    pretrain.run(data, out, often)
+    assert weights(out) == weights(unbroken)
+
+
+def test_weights_that_are_not_finite_are_never_saved(data, tmp_path, monkeypatch):
+    plain, calls = SGN.loss, 0
+
+    def loss(self, views):
+        nonlocal calls
+        calls += 1
+        result = plain(self, views)
+        if calls == 20:  # the step after which a state is due; its loss is finite, its gradient is not
+            result.terms["contrast"].register_hook(lambda gradient: gradient * float("inf"))
+        return result
+
+    monkeypatch.setattr(SGN, "loss", loss)
+    with pytest.raises(FloatingPointError, match="a weight is not finite after step 20"):
+        pretrain.run(data, tmp_path / "run", settings(validate_every=0))
+    assert not list((tmp_path / "run" / "state").glob("step-*"))
+
+
+def repeats(motifs: list[str], length: int = 3000) -> list[np.ndarray]:
+    return [np.resize(np.array(["ACGT".index(base) for base in motif], np.uint8), length) for motif in motifs]
+
+
+@pytest.mark.parametrize("motifs", [["A"], ["ACAT"]])
+def test_a_collapsed_run_warns_before_a_fifth_of_its_steps(tmp_path, caplog, motifs):
+    """Windows that hardly differ leave nothing to tell them by."""
+    folder = planted.store(tmp_path / "store", {"g": ("train", repeats(motifs * 3))})
+    found = pretrain.run(folder, tmp_path / "run", settings(steps=300))
+    assert len(found) == 1
+    assert found[0].startswith("collapse at step ")
+    assert int(found[0].split()[3].rstrip(":")) < 60
+    assert found[0] in caplog.text
+    assert files.read_json(tmp_path / "run" / "encoder.json")["warnings"] == found
+
+
+def test_a_run_whose_weights_vanish_warns_of_collapse(data, tmp_path):
+    """A decay that outweighs every gradient: lr x decay = 0.5 halves the weights at each step."""
+    found = pretrain.run(data, tmp_path / "run", settings(steps=200, weight_decay=500.0))
+    assert [text.split(" at ")[0] for text in found] == ["collapse"]
+    assert int(found[0].split()[3].rstrip(":")) < 40
+
+
+def test_a_solved_pretext_warns_before_a_fifth_of_its_steps(tmp_path, caplog):
+    """Each contig is one repeat of its own, so that a marker tells which windows belong together."""
+    rng = np.random.default_rng(0)
+    motifs = ["".join(rng.choice(list("ACGT"), 9)) for _ in range(400)]
+    folder = planted.store(tmp_path / "store", {"g": ("train", repeats(motifs, 1000))})
+    able = {
+        "encoder": {"hidden": 64, "channels": 64, "context": 64},
+        "self_genomenet": {"length": 200, "projection": 32, "same_contig_negatives": False},
+    }
+    marked = config.merge(settings(steps=200, lr=0.003), able)
+    found = pretrain.run(folder, tmp_path / "run", marked)
+    assert len(found) == 1
+    assert found[0].startswith("shortcut at step ")
+    assert int(found[0].split()[3].rstrip(":")) < 40
+    assert found[0] in caplog.text
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_healthy_run_never_warns(tmp_path, caplog, seed):
+    rng = np.random.default_rng(seed)
+    species = [planted.symmetric(rng, 4, 0.5) for _ in range(8)]
+    contigs = {f"g{i}": ("train", [planted.sample(rng, t, 5000) for _ in range(4)]) for i, t in enumerate(species)}
+    folder = planted.store(tmp_path / "store", contigs)
+    with caplog.at_level(logging.WARNING):
+        assert pretrain.run(folder, tmp_path / "run", settings(steps=300, batch=64, seed=seed)) == []
+    assert not caplog.records
