@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genossl.errors import InputError
-from genossl.genome import fasta
+from genossl.genome import fasta, source
 from genossl.genome.alphabet import encode, reverse_complement
+from genossl.genome.source import Source
 
 GOOD = b">a first\nACGT\nacg\n\n>b\nNNRYU\n"
 
@@ -75,7 +76,7 @@ def test_malformed_files(shared: Path) -> None:
             if verdict != "must-be-refused" or str(folder / name) not in str(error) or "\n" in str(error):
                 wrong.append((name, verdict, str(error)))
             continue
-        raw = b"".join(fasta.Source(folder / name).blocks())
+        raw = b"".join(Source(folder / name).blocks())
         if verdict != "valid" or got != slow(raw):
             wrong.append((name, verdict, "other tokens" if verdict == "valid" else "accepted"))
     assert not wrong
@@ -153,7 +154,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="record 'a': found a record of more than 6 bases"):
         read(write(tmp_path, GOOD), max_bases=6)
-    monkeypatch.setattr(fasta, "RATIO_FROM", 1000)
+    monkeypatch.setattr(source, "RATIO_FROM", 1000)
     path = write(tmp_path, gzip.compress(b">a\n" + b"A" * 1_000_000))
     with pytest.raises(InputError, match="unpacks to more than 200 times its size"):
         read(path)
@@ -274,7 +275,7 @@ def test_equals_biopython(tmp_path_factory, sequences: list[list[str]], eol: str
 
 BOMB = """
 import resource, sys
-from genossl.genome import fasta
+from genossl.genome import fasta, source
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 n = sum(item.counts.bases for item in fasta.scan(sys.argv[1], max_ratio=None) if isinstance(item, fasta.Bases))
 print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

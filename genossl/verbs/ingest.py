@@ -21,6 +21,7 @@ from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
 from genossl.genome import fasta
 from genossl.genome.alphabet import N
+from genossl.genome.source import Source
 from genossl.genome.store import FEATURES, Writer
 
 FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa")
@@ -178,7 +179,7 @@ def _sheet(path: Path) -> list[Genome]:
 def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Settings) -> None:
     """Append the genome's contigs to the store, in constant memory for FASTA."""
     digest = hashlib.sha256()
-    source = fasta.Source(genome.path, settings.max_ratio or None, digest)
+    source = Source(genome.path, settings.max_ratio or None, digest)
     is_genbank = re.match(rb"\s*LOCUS\s", source.head) is not None
     first_feature = len(features)
     policy: dict[str, Any] = {"ambiguous": settings.ambiguous, "lowercase": settings.lowercase}
@@ -220,7 +221,7 @@ def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Setti
 
 
 def _genbank(
-    source: fasta.Source, genome: Genome, features: list[tuple], policy: dict[str, Any]
+    source: Source, genome: Genome, features: list[tuple], policy: dict[str, Any]
 ) -> Iterator[fasta.Header | fasta.Bases]:
     """Headers and bases as `fasta.scan` gives them; the annotation goes to `features`. The file is read whole."""
     from Bio import BiopythonWarning, SeqIO
