@@ -31,7 +31,7 @@ LOG = ("step", "split", "loss", "top1", "candidates", "bases")
 NAMES = {
     "ours": "ours (pretrained)",
     "untrained": "same encoder, untrained",
-    "paper": "Self-GenomeNet preset",
+    "paper": "published network, at this budget",
     "kmer_mlp": "k-mer MLP, same contrast, no recurrence",
     "gc": "GC content",
     "same_strand": "target not reverse-complemented",
