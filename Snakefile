@@ -5,7 +5,11 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-configfile: "config.yaml"
+if (
+    not workflow.configfiles
+):  # --configfile takes the place of config.yaml: nothing is merged in
+
+    configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -21,7 +25,9 @@ localrules:
 
 
 onstart:
-    shell("genossl check {CONFIG_FILE:q}")
+    CHECKED.parent.mkdir(parents=True, exist_ok=True)
+    CHECKED.write_text(json.dumps(config, indent=1, default=str))
+    shell("genossl check {CHECKED:q}")
 
 
 rule all:

@@ -15,21 +15,53 @@ import click
 from genossl import __version__, files
 from genossl.errors import InputError, Stopped
 
+HOME = Path(__file__).parent
 EPILOG = (
     "Exit codes: 0 done; 2 your input is wrong (one line says what); 75 stopped early, run again to go on; "
     "130 interrupted; 1 a bug."
 )
 PATH = click.Path(path_type=Path)
+# whose settings a verb's help lists: title, module, dataclass; read as text, so that help imports nothing
+SETTINGS = {
+    "ingest": [("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings")],
+    "pretrain": [
+        ("Settings (--set pretrain.KEY=VALUE)", "recipe.py", "Loop"),
+        ("Settings (--set encoder.KEY=VALUE)", "model/encoder.py", "Settings"),
+    ],
+    "embed": [("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings")],
+    "probe": [("Settings (--set KEY=VALUE, or probe: in --config)", "verbs/probe.py", "Settings")],
+    "report": [("Settings (--set KEY=VALUE, or report: in --config)", "verbs/report.py", "Settings")],
+}
+
+
+class Verb(click.Command):
+    """A command whose help ends with the settings of its verb."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from genossl.config import described
+
+        for title, module, name in SETTINGS.get(str(self.name), []):
+            with formatter.section(title):
+                rows = [line.partition("  # ") for line in described((HOME / module).read_text(), name)]
+                formatter.write_dl([(field, comment) for field, _, comment in rows], col_max=60)
+        super().format_epilog(ctx, formatter)
+
 
 config_option = click.option(
     "--config", "config_file", metavar="FILE", help="YAML file; the section named like the verb is used."
 )
 settings_option = click.option("--settings", metavar="JSON", help="Settings as one JSON object, over --config.")
 set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting, over all else; repeatable."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="[SECTION.]KEY=VALUE",
+    help="One setting, over all else; repeatable. Keys: below.",
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-threads_option = click.option("--threads", default=0, show_default=True, help="CPU threads; 0: as torch finds.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=0), default=0, show_default=True, help="CPU threads; 0: as torch finds."
+)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -83,7 +115,7 @@ def _recipe(config_file: str | None, settings: str | None, assignments: tuple[st
     return mapping | ({"name": method} if method else {})
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
 @config_option
@@ -103,7 +135,7 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
     click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option("--out", required=True, type=PATH, metavar="RUN", help="Folder of the run; an unfinished one is resumed.")
 @click.option("--method", metavar="NAME", help="Pretext method; `genossl methods` lists them.")
@@ -112,7 +144,12 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
 @set_option
 @device_option
 @threads_option
-@click.option("--time-limit", default=0.0, metavar="MINUTES", help="Save, stop and exit 75 after so long; 0: no limit.")
+@click.option(
+    "--time-limit",
+    default=0.0,
+    metavar="MINUTES",
+    help="Save, stop and exit 75 after so long (fractions too); 0: no limit.",
+)
 def pretrain(
     store: Path, out: Path, method: Any, config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
     time_limit: float,
@@ -120,7 +157,8 @@ def pretrain(
     """Train an encoder on a token store.
 
     Presets: default, short (150-base reads), kmer_mlp, paper_150, paper_1000. Settings are --set pretrain.KEY,
-    encoder.KEY and method.KEY; `genossl methods NAME` lists them. The same command resumes a run that was stopped.
+    encoder.KEY (both below) and method.KEY (`genossl methods NAME` lists them). The same command resumes a run that
+    was stopped.
     """
     from genossl.verbs import pretrain as verb
 
@@ -129,7 +167,7 @@ def pretrain(
     click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("encoder", metavar="ENCODER")
 @click.argument("source", metavar="INPUT")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz or .parquet")
@@ -146,8 +184,8 @@ def embed(
     """Embed sequences.
 
     ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA (also - for standard
-    input), a token store, or a labelled table (.tsv with id, label, and sequence or coordinates). Coordinates are
-    0-based and half-open.
+    input) or a token store, of which windows are embedded, or a labelled table (.tsv with id, label, and sequence or
+    coordinates), of which each row is. Coordinates are 0-based and half-open.
     """
     from genossl import config
     from genossl.verbs import embed as verb
@@ -156,7 +194,7 @@ def embed(
     click.echo(f"{out}: {verb.run(encoder, source, out, built, sequences, device, threads):,} rows")
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("embeddings", nargs=-1, required=True, type=PATH, metavar="EMBEDDINGS...")
 @click.option("--labels", required=True, type=PATH, metavar="TSV", help="Columns id, label; optional split and group.")
 @click.option("--out", required=True, type=PATH, metavar="SCORES", help="The table of scores, .tsv")
@@ -164,7 +202,7 @@ def embed(
 @config_option
 @settings_option
 @set_option
-@click.option("--threads", default=1, show_default=True, help="Embeddings probed at once.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Embeddings probed at once.")
 def probe(
     embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, config_file: Any, settings: Any, assignments: Any,
     threads: int,
@@ -175,10 +213,12 @@ def probe(
 
     built = config.build(verb.Settings, _settings("probe", config_file, settings, assignments), "probe")
     verb.run(list(embeddings), labels, task or labels.name.split(".")[0], out, built, threads)
-    click.echo(f"{out}: {len(embeddings)} embeddings")
+    for line in verb.summary(out):
+        click.echo(line)
+    click.echo(f"scores: {out}")
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("results", type=PATH, metavar="RESULTS")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help="The report, one self-contained .html")
 @config_option
@@ -195,7 +235,7 @@ def report(results: Path, out: Path, config_file: Any, settings: Any, assignment
     click.echo(f"report: {out}")
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("config_file", type=PATH, metavar="CONFIG.YAML")
 def check(config_file: Path) -> None:
     """Check a workflow's configuration and sheets; name every mistake at once."""
@@ -205,7 +245,7 @@ def check(config_file: Path) -> None:
         click.echo(line)
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("name", required=False)
 def methods(name: str | None) -> None:
     """List the pretext methods, or show one with its settings and their defaults."""
@@ -215,7 +255,7 @@ def methods(name: str | None) -> None:
         click.echo(line)
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option("--method", metavar="NAME", help="Pretext method.")
 @click.option("--config", "config_file", metavar="FILE", help="A preset's name or a YAML file.")

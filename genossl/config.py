@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
 from pathlib import Path
@@ -79,9 +80,15 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
     try:
         value = TypeAdapter(cls).validate_python({k: v for k, v in mapping.items() if k in known})
     except ValidationError as error:
+        told = set()
         for item in error.errors():
-            path = ".".join(map(str, item["loc"]))
-            message = item["msg"].removeprefix("Value error, ")
+            key, *inside = item["loc"] or ("",)
+            path = ".".join([str(key), *(str(i) for i in inside if isinstance(i, int))])
+            if path and path in told:  # a field of two types complains once for each
+                continue
+            told.add(path)
+            message = item["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            message = message.replace("a valid tuple", "a list")
             wrong.append(f"{where}.{path}: {message}, found {item['input']!r}" if path else f"{where}: {message}")
     return value, wrong
 
@@ -117,3 +124,16 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = merge(old, value or {}) if isinstance(old, dict) and isinstance(value, dict | None) else value
     return merged
+
+
+def described(source: str, name: str) -> list[str]:
+    """`key: type = default  # comment` for each field of the dataclass `name` in a module's source, unimported."""
+    tree, lines = ast.parse(source), source.splitlines()
+    (found,) = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name]
+    fields = []
+    for node in found.body:
+        if isinstance(node, ast.AnnAssign):
+            written = lines[node.lineno - 1 : node.end_lineno]
+            comments = [line.partition("  # ")[2] for line in written if "  # " in line]
+            fields.append(f"{ast.unparse(node)}  # {' '.join(comments)}")
+    return fields

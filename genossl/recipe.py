@@ -91,7 +91,8 @@ def resolve(mapping: dict[str, Any]) -> Recipe:
     mapping = config.merge(sections, mapping)
     mapping.pop("name", None)
     known = ("preset", "name", "pretrain", "encoder", "method", name)
-    wrong = [f"{key}: unknown section; known: {', '.join(known)}" for key in mapping if key not in known]
+    unknown = [str(key) for key in mapping if key not in known]
+    wrong = [f"{', '.join(unknown)}: unknown in a recipe; known: {', '.join(known)}"] if unknown else []
     own: dict[str, Any] = {}
     for section in (name, "method"):
         value = mapping.get(section)

@@ -113,3 +113,41 @@ def test_several_mistakes_are_named_at_once_and_each_once(folder: Path) -> None:
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         check.run(tmp_path / "config.yaml")
+
+
+COORDINATES = "id\tlabel\tgenome\tcontig\tstart\tend\tsplit\n"
+
+
+def labelled_on(genome: str, sheet: str) -> None:
+    Path("genomes.tsv").write_text(sheet)
+    rows = [f"{c}{s}{i}\t{c}\t{genome}\ta\t0\t4\t{s}" for c in "xy" for s in ("train", "test") for i in range(4)]
+    Path("labels.tsv").write_text(COORDINATES + "\n".join(rows) + "\n")
+
+
+def test_a_genome_that_no_sheet_has_is_named(folder: Path) -> None:
+    labelled_on("A", "genome\tpath\na\ta.fa\n")
+    assert "labels.tsv: genome 'A' is not in genomes.tsv" in complaint(GOOD)
+
+
+def test_testing_on_what_is_learnt_from_is_said(folder: Path) -> None:
+    labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\n")
+    (warning,) = [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
+    assert "labels.tsv: test rows lie in 1 genomes that pretraining reads (a)" in warning
+    labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttest\nb\ta.fa\ttrain\n")
+    assert not [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
+
+
+def test_every_mistake_of_a_sheet_is_named(folder: Path) -> None:
+    Path("genomes.tsv").write_text("genome\tpath\tsplit\na\tno.fa\ttset\n")
+    found = complaint(GOOD)
+    assert "no.fa: no such file" in found
+    assert "split 'tset': expected train, validation, test, pretrain or none given" in found
+
+
+def test_without_a_genome_to_learn_from(folder: Path) -> None:
+    Path("genomes.tsv").write_text("genome\tpath\tsplit\na\ta.fa\ttest\n")
+    assert "no genome to learn from" in complaint(GOOD)
+
+
+def test_a_verdict_where_nothing_is_measured(folder: Path) -> None:
+    assert "report.verdict_shots 7: is none of probe.shots (1, all)" in complaint(GOOD + "report: {verdict_shots: 7}\n")

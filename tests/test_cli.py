@@ -109,7 +109,7 @@ def test_a_wrong_call_is_exit_2_and_says_how(call, arguments: list[str]) -> None
         (["embed", "gc", "x.fa", "--out", "x.npy", "--settings", "[1]"], "--settings: expected a JSON object"),
         (["embed", "gc", "x.fa", "--out", "x.npy", "--set", "probe.cap=1"], "--set probe: expected embed.key=value"),
         (["embed", "gc", "x.fa", "--out", "x.npy", "--set", "pool"], "expected section.key=value"),
-        (["embed", "gc", "x.fa", "--out", "x.npy", "--set", "pool=max"], "embed.pool: Input should be"),
+        (["embed", "gc", "x.fa", "--out", "x.npy", "--set", "pool=max"], "embed.pool: expected"),
         (["embed", "gc", "x.fa", "--out", "x.npy", "--set", "pol=last"], "embed.pol: unknown key; did you mean pool?"),
         (["pretrain", "x", "--out", "r", "--config", "papier"], "preset 'papier' is unknown"),
         (["pretrain", "x", "--out", "r", "--set", "pretrain.stps=1"], "unknown key; did you mean steps?"),

@@ -91,7 +91,7 @@ def test_all_mistakes_are_named_at_once() -> None:
     assert "probe.wholly_other: unknown key; known: steps, rate, kind, shots" in message
     assert "probe.rate: " in message
     assert "found 'fast'" in message
-    assert "probe.kind: Input should be 'last' or 'mean', found 'max'" in message
+    assert "probe.kind: expected 'last' or 'mean', found 'max'" in message
     assert "probe.shots.1: " in message
     assert "\n" not in message
 

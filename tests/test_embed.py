@@ -169,8 +169,8 @@ def test_standard_input(fasta: Path, tmp_path: Path) -> None:
         ("gc", "x.csv", r"x\.csv: embeddings end in \.npy, \.npz, \.parquet"),
         ("kmer:9", "x.npy", "encoder kmer:9: k must be from 1 to 8"),
         ("kmer:0", "x.npy", "encoder kmer:0: k must be from 1 to 8"),
-        ("nowhere", "x.npy", r"nowhere: holds no encoder\.json; expected a folder written by genossl pretrain"),
-        ("untrained:nowhere", "x.npy", r"nowhere: holds no encoder\.json"),
+        ("nowhere", "x.npy", r"nowhere: no such folder; an encoder is a run's folder, kmer:K, gc or untrained:RUN"),
+        ("untrained:nowhere", "x.npy", r"nowhere: no such folder"),
     ],
 )
 def test_what_is_refused(fasta: Path, tmp_path: Path, encoder: str, out: str, message: str) -> None:

@@ -75,7 +75,10 @@ def test_a_preset_may_be_a_file(tmp_path: Path) -> None:
         ({"preset": "../presets/default"}, "preset '../presets/default' is unknown"),
         ({"preset": "nowhere.yaml"}, "nowhere.yaml: no such file"),
         ({"name": "clip9"}, "method 'clip9' is unknown; available: .*self_genomenet"),
-        ({"pretrian": {}}, "pretrian: unknown section; known: preset, name, pretrain, encoder, method, self_genomenet"),
+        (
+            {"pretrian": {}},
+            "pretrian: unknown in a recipe; known: preset, name, pretrain, encoder, method, self_genomenet",
+        ),
         ({"self_genomenet": 5}, "self_genomenet: expected key: value pairs, found 5"),
         ({"method": [1]}, r"method: expected key: value pairs, found \[1\]"),
         ({"encoder": 5}, "encoder: expected key: value pairs, found 5"),
@@ -97,7 +100,7 @@ def test_what_is_refused(mapping: dict, message: str) -> None:
 def test_all_mistakes_are_named_at_once() -> None:
     with pytest.raises(InputError) as error:
         recipe.resolve({"pretrain": {"step": 1}, "encoder": {"k": 99}, "method": {"lenght": 3}, "more": 1})
-    for part in ("did you mean steps?", "k must be from 1 to 8", "did you mean length?", "more: unknown section"):
+    for part in ("did you mean steps?", "k must be from 1 to 8", "did you mean length?", "more: unknown in a recipe"):
         assert part in str(error.value)
 
 

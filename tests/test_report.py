@@ -362,3 +362,25 @@ def test_the_browser_check_sees_an_error_and_a_request(tmp_path: Path) -> None:
     console, asked = open_in_browser(page, tmp_path / "bad")
     assert any("heard" in line for line in console)
     assert asked == ["http://example.invalid/x.png"]
+
+
+def test_testing_on_genomes_that_pretraining_read_is_said(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "demo")
+    sheet = next(folder.glob("*.labels.tsv"))
+    task = sheet.name.split(".")[0]
+    about = folder / "runs" / "ours" / "encoder.json"
+    write_json(about, json.loads(about.read_text()) | {"pretrain": {"train_splits": ["train", ""]}})
+    splits = pd.read_csv(folder / "store" / "genomes.tsv", sep="\t", dtype=str).set_index("split")["genome"]
+    table = pd.read_csv(sheet, sep="\t", dtype=str)
+    for wanted, seen in (("test", False), ("train", True)):
+        genome = splits[wanted].iloc[0]
+        write_tsv(sheet, table.assign(genome=genome))
+        found = report.run(folder, tmp_path / "r.html", report.Settings(), {task: sheet})
+        caution = f"Caution: pretraining has read 1 of the 1 test genomes ({genome})"
+        assert (caution in found[0]) is seen
+        assert (caution in Page((tmp_path / "r.html").read_text()).text) is seen
+
+
+def test_the_report_is_html_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"r\.pdf: the report is HTML"):
+        report.run(write_results(tmp_path / "demo"), tmp_path / "r.pdf", report.Settings())

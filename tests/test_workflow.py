@@ -154,6 +154,19 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_configfile_takes_the_place_of_config_yaml(finished):
+    """Nothing of config.yaml is merged in, and what is checked is what runs."""
+    own = finished / "own.yaml"
+    own.write_text(TINY.replace("collection: tiny", "collection: own").replace("  kmer_mlp:", "  other:"))
+    jobs = planned(finished, "--configfile", str(own))
+    assert jobs["pretrain"] == 2
+    own.write_text(own.read_text().replace("draws: 2", "drawz: 2"))
+    done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
+    assert done.returncode != 0
+    assert "probe.drawz: unknown key" in done.stdout + done.stderr
+    assert not (finished / "results" / "own").exists()
+
+
 def test_the_repository_plans_its_whole_demo(repository, tmp_path):
     config = read_yaml(repository / "config.yaml")
     for name in ("config.yaml", "examples"):

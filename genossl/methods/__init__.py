@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genossl.errors import InputError
@@ -20,7 +21,9 @@ def available() -> list[str]:
 def load(name: str) -> type[Method]:
     """The class of a method; raises InputError with the list for an unknown name."""
     if name not in available():
-        raise InputError(f"method {name!r} is unknown; available: {', '.join(available())}")
+        preset = Path(__file__).parent.parent / "presets" / f"{name}.yaml"
+        hint = "; it is a preset: --config" if preset.is_file() else ""
+        raise InputError(f"method {name!r} is unknown; available: {', '.join(available())}{hint}")
     from genossl.pretext.method import Method
 
     module = importlib.import_module(f"{__name__}.{name}")

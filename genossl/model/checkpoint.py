@@ -53,6 +53,10 @@ def encoder_folder(path: str | Path) -> Path:
     """The folder that holds an encoder, given itself or one of its files; InputError where there is none."""
     path = Path(path)
     folder = path.parent if path.is_file() else path
+    if (folder / "state").is_dir() and not (folder / "encoder.json").is_file():
+        raise InputError(f"{path}: pretraining has not finished; run the same genossl pretrain again")
+    if not folder.exists():
+        raise InputError(f"{path}: no such folder; an encoder is a run's folder, kmer:K, gc or untrained:RUN")
     if not (folder / "encoder.json").is_file():
         raise InputError(f"{path}: holds no encoder.json; expected a folder written by genossl pretrain")
     return folder
@@ -141,6 +145,8 @@ def same(wanted: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
         now, then = wanted.get(key), saved.get(key)
         if isinstance(now, dict) and isinstance(then, dict):
             same(now, then, path)
+        elif now != then and key == "store":
+            raise InputError(f"{path}: the token store has changed since; use another --out, or delete the folder")
         elif now != then:
             raise InputError(
                 f"{path}: was saved with {key} = {then!r}, this run has {now!r}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable
@@ -85,10 +86,20 @@ def run(path: Path) -> list[str]:
         tasks = attempt(lambda: _sheet(sheets.tasks, "task"))
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+        learnt = _learnt(genomes, runs)
+        if genomes is not None and not learnt:
+            wrong.append(
+                f"{sheets.genomes}: no genome to learn from; expected a split of train, pretrain or none given"
+            )
+        if (shots := _verdict_shots(settings)) is not None:
+            wrong.append(shots)
         for task in tasks.itertuples() if tasks is not None else ():
             labels = attempt(lambda task=task: read_labels(Path(sheets.tasks).parent / task.path))
             if labels is not None:
                 lines.append(f"task {task.task}: {len(labels)} rows, {labels['label'].nunique()} classes")
+                if genomes is not None and "genome" in labels:
+                    attempt(lambda task=task, labels=labels: _known(task.path, labels, genomes, sheets.genomes))
+                    lines += _seen(task.path, labels, learnt)
                 if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
                     attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
     if wrong:
@@ -110,13 +121,64 @@ def _sheet(path: str, key: str) -> Any:
         raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
     sheet = read_sheet(path, (key, "path"))
     names = sheet[key]
-    if bad := [name for name in names if not NAME.fullmatch(name)]:
-        raise InputError(f"{path}: {key} {bad[0]!r}: a name has letters, digits, _ . and -")
-    if (repeated := names[names.duplicated()]).size:
-        raise InputError(f"{path}: {key} {repeated.iloc[0]!r} occurs more than once")
-    if missing := [p for p in sheet["path"] if not (Path(path).parent / p).is_file()]:
-        raise InputError(f"{path}: {missing[0]}: no such file, looked for beside the sheet")
+    wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
+    wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
+    wrong += [f"{p}: no such file, looked for beside the sheet" for p in sheet["path"] if not _is_file(path, p)]
+    if key == "genome" and "split" in sheet:
+        sheet["split"] = sheet["split"].replace(ingest.SPLITS)
+        strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))
+        wrong += [f"split {s!r}: expected train, validation, test, pretrain or none given" for s in strange]
+    if wrong:
+        raise InputError(f"{path}: " + "; ".join(wrong[:10]))
     return sheet
+
+
+def _is_file(sheet: str, path: str) -> bool:
+    return (Path(sheet).parent / path).is_file()
+
+
+def _learnt(genomes: Any, runs: dict[str, Any]) -> set[str]:
+    """Genomes that at least one run learns from."""
+    if genomes is None:
+        return set()
+    if "split" not in genomes:
+        return set(genomes["genome"])
+    splits: set[str] = set()
+    for spec in filter(lambda spec: isinstance(spec or {}, dict), runs.values()):
+        with contextlib.suppress(InputError):
+            splits |= set(recipe.resolve(spec or {}).pretrain.train_splits)
+    return set(genomes["genome"][genomes["split"].isin(splits or {"train"})])
+
+
+def _verdict_shots(settings: dict[str, Any]) -> str | None:
+    probed, reported = settings.get("probe") or {}, settings.get("report") or {}
+    with contextlib.suppress(InputError):
+        shots = [*map(str, config.build(probe.Settings, probed, "probe").shots), "all"]
+        wanted = str(config.build(report.Settings, reported, "report").verdict_shots)
+        if "verdict_shots" in reported and wanted not in shots:
+            return f"report.verdict_shots {wanted}: is none of probe.shots ({', '.join(shots)})"
+    return None
+
+
+def _known(path: str, labels: Any, genomes: Any, sheet: str) -> None:
+    missing = sorted(set(labels["genome"]) - set(genomes["genome"]))
+    if missing:
+        raise InputError(f"{path}: genome {missing[0]!r} is not in {sheet}")
+
+
+def _seen(path: str, labels: Any, learnt: set[str]) -> list[str]:
+    """A warning where rows to be tested on lie in genomes that pretraining reads."""
+    if "split" in labels and (labels["split"] == "test").any():
+        tested = set(labels["genome"][labels["split"] == "test"])
+    else:
+        tested = set(labels["genome"])
+    if not (both := sorted(tested & learnt)):
+        return []
+    which = "test rows lie" if "split" in labels else "there is no split column, and rows lie"
+    return [
+        f"warning: {path}: {which} in {len(both)} genomes that pretraining reads ({', '.join(both[:3])}"
+        f"{', ...' if len(both) > 3 else ''}); the verdict will say so. Give them the split test in the genomes' sheet"
+    ]
 
 
 def _can_be_probed(path: str, labels: Any, mapping: Any) -> None:

@@ -79,7 +79,7 @@ def open_encoder(spec: str, settings: Settings, device: str, threads: int = 0) -
     """What turns sequences into vectors, the window it was trained on (500 where it was not), and its weights' file."""
     if spec == "gc":
         return kmers.gc, 500, None
-    if match := re.fullmatch(r"kmer:(\d+)", spec):
+    if match := re.fullmatch(r"kmer:?(\d+)", spec):
         k = int(match[1])
         if not 1 <= k <= 8:
             raise InputError(f"encoder {spec}: k must be from 1 to 8")

@@ -70,7 +70,7 @@ class Genome:
         }  # fmt: skip
 
 
-def run(paths: list[str], out: str | Path, settings: Settings) -> pd.DataFrame:
+def run(paths: list[str], out: str | Path, settings: Settings = Settings()) -> pd.DataFrame:
     """Write the store, in place of an older one; return what was found, one row per genome.
 
     Raises InputError, and then leaves nothing behind.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
-import textwrap
 
+from genossl.config import described
 from genossl.methods import available, load
 
 
@@ -16,18 +15,6 @@ def run(name: str | None = None) -> list[str]:
         found = [(n, inspect.getdoc(sys.modules[load(n).__module__]) or "") for n in available()]
         return [f"{n:16s} {doc.splitlines()[0].partition(': ')[2]}" for n, doc in found]
     kind = load(name)
-    fields = [_field(node, kind.Settings) for node in _body(kind.Settings) if isinstance(node, ast.AnnAssign)]
-    return [inspect.getdoc(sys.modules[kind.__module__]) or "", "", f"Settings (--set {name}.KEY=VALUE):", *fields]
-
-
-def _body(settings: type) -> list[ast.stmt]:
-    node = ast.parse(textwrap.dedent(inspect.getsource(settings))).body[0]
-    assert isinstance(node, ast.ClassDef)
-    return node.body
-
-
-def _field(node: ast.AnnAssign, settings: type) -> str:
-    """`name: type = default  # comment` in one line, however the source breaks it."""
-    lines = inspect.getsource(settings).splitlines()[node.lineno - 1 : node.end_lineno]
-    comments = [line.partition("  # ")[2] for line in lines if "  # " in line]
-    return f"{ast.unparse(node)}  # {' '.join(comments)}"
+    module = sys.modules[kind.__module__]
+    fields = described(inspect.getsource(module), "Settings")
+    return [inspect.getdoc(module) or "", "", f"Settings (--set {name}.KEY=VALUE):", *fields]

@@ -34,6 +34,7 @@ from genossl.recipe import Loop, resolve
 log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
 FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the result
+LINE_EVERY = 30  # seconds between lines of progress where there is no terminal
 COLUMNS = ("step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds")
 
 
@@ -54,6 +55,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     """
     recipe = resolve(mapping)
     settings, shape = recipe.pretrain, recipe.encoder
+    if (Path(out) / "store.json").exists():
+        raise InputError(f"{out}: is a token store; expected a folder of its own for the run")
     store = TokenStore.open(store_folder)
     device = _device(jobs)
     if settings.precision == "bf16" and device.type == "mps":
@@ -61,7 +64,10 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     rows = store.select(set(settings.train_splits))
     if not len(rows):
         found = sorted(set(store.genomes["split"]))
-        raise InputError(f"{store_folder}: no genome of split {settings.train_splits}; found {found}")
+        wanted = ", ".join(split or "none given" for split in settings.train_splits)
+        raise InputError(
+            f"{store_folder}: no genome to learn from; expected a split of {wanted}, found {', '.join(found)}"
+        )
 
     identity = {
         "method": recipe.name,
@@ -96,6 +102,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
     ):
         until = time.monotonic() + jobs.time_limit * 60 if jobs.time_limit else math.inf
+        quiet_until = time.monotonic() + LINE_EVERY
 
         def asked() -> bool:
             return stop.asked or time.monotonic() > until
@@ -104,8 +111,13 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             journal.write(entries)
             if entries:
                 last = entries[-1]
-                bar.set_postfix_str(f"loss {last['loss']:.3f} top-1 {last['top1']} {trainer.rate():.0f} windows/s")
+                top1 = "" if last["top1"] is None else f" top-1 {last['top1']:.3f}"
+                told = f"loss {last['loss']:.3f}{top1} {trainer.rate():.0f} windows/s"
+                bar.set_postfix_str(told)
                 bar.update(trainer.step - bar.n)
+                if bar.disable and time.monotonic() > quiet_until:  # a log has no bar: a line now and then
+                    log.info("step %d of %d, %s", trainer.step, settings.steps, told)
+                    quiet_until = time.monotonic() + LINE_EVERY
             if note:
                 log.warning(note)
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):

@@ -124,6 +124,19 @@ def run(
     return summary
 
 
+def summary(out: Path) -> list[str]:
+    """Mean balanced accuracy of every embedding at each number of labels, as lines of a table."""
+    table = files.read_sheet(out)
+    table = table[(table["metric"] == "balanced_accuracy") & (table["draw"] == "mean")]
+    lines = []
+    for head, rows in table.groupby("head", sort=False):
+        shots = list(dict.fromkeys(rows["shots"]))
+        lines.append(f"{f'balanced accuracy, {head}':36s}" + "".join(f"{n:>8s}" for n in shots))
+        for name, row in rows.groupby("embedding", sort=False):
+            lines.append(f"{name:36s}" + "".join(f"{float(value):8.3f}" for value in row["value"]))
+    return lines
+
+
 def prepare(labels: pd.DataFrame, settings: Settings) -> Task:
     """Split the rows, draw the labels and the bootstrap weights; nothing here has seen an embedding."""
     labels = labels.sort_values("id", kind="stable").reset_index(drop=True)

@@ -88,6 +88,8 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     Raises InputError where the folder holds no store, no runs and no scores, or a table is damaged.
     """
     results, out = Path(results), Path(out)
+    if out.suffix not in (".html", ".htm"):
+        raise InputError(f"{out}: the report is HTML; expected a name that ends in .html")
     runs = read_runs(results)
     tasks = read_tasks(results)
     store = results / "store" / "store.json"
@@ -312,6 +314,7 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
     known = [
         judge.compare(scores, comparisons, s.ours, name, verdict.shots, s.head) for name in order if name != s.ours
     ]
+    caution = _caution(results, task, s, labels)
     key = figures.key_of(task.name)
     names = {name: named(name, s) for name in order}
     measured = [c for c in known if c]
@@ -323,7 +326,8 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "rest": verdict.sentence.partition(": ")[2],
         "crossover": line,
         "second": second,
-        "findings": [verdict.sentence, line, second],
+        "caution": caution,
+        "findings": [f"{verdict.sentence} {caution}".rstrip(), line, second],
         "tiles": _tiles(rows, verdict.shots, names, s, profile, task.record),
         "forest": _safe(figures.forest(measured, names, s.ours)) if measured else None,
         "curves": _curves(scores, s, order, names, key),
@@ -473,6 +477,27 @@ def _map(
         points[title] = figures.two_dimensions(np.asarray(embeddings.vectors)[[at[i] for i in ids]], settings.seed)
         columns[title] = [known[identity] for identity in ids]
     return {"figure": _safe(figures.maps(points, columns, key)), "why": "", "rows": len(ids), "which": which}
+
+
+def _caution(results: Path, task: Task, settings: Settings, labels: Path | None) -> str:
+    """A sentence where test rows lie in genomes that pretraining has read; empty where none do or nobody can tell."""
+    sheet, genomes = labels or _labels_path(results, task), results / "store" / "genomes.tsv"
+    about = results / "runs" / settings.ours / "encoder.json"
+    if sheet is None or not genomes.is_file() or not about.is_file():
+        return ""
+    table = read_labels(sheet)
+    if "genome" not in table:
+        return ""
+    store = read_sheet(genomes, ("genome", "split"))
+    learnt = store["genome"][store["split"].isin(read_json(about)["pretrain"]["train_splits"])]
+    tested = set(table["genome"][table["id"].isin(_test_ids(table, task.record))])
+    seen = sorted(tested & set(learnt))
+    if not seen:
+        return ""
+    return (
+        f"Caution: pretraining has read {len(seen)} of the {len(tested)} test genomes ({', '.join(seen[:5])}"
+        f"{', …' if len(seen) > 5 else ''}), so this says nothing on genomes that it has not."
+    )
 
 
 def _test_ids(table: pd.DataFrame, record: dict[str, Any]) -> set[str]:

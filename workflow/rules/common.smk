@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-CONFIG_FILE = workflow.configfiles[-1]
+CHECKED = Path(
+    f"logs/{config['collection']}/config.json"
+)  # what is run: all --configfile and --config laid together
 RESULTS = f"results/{config['collection']}"
 SHEET = dict(
     sep="\t", dtype=str, comment="#", keep_default_na=False

@@ -30,6 +30,6 @@ rule pretrain:
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
-        "genossl --quiet pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        "genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
         f" --device {JOBS['device']}"
         " --threads {threads} --time-limit {resources.time_limit} > {log:q} 2>&1"
