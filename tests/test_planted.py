@@ -33,14 +33,18 @@ class Size:
     recipe: dict
 
 
-SMALL = Size(
-    read=250,
-    recipe={
+def small(method: str, **settings) -> Size:
+    """An encoder and a run that end in seconds, the same for every method."""
+    recipe = {
+        "name": method,
         "pretrain": {"steps": 120, "batch": 128, "lr": 2e-3},
         "encoder": {"k": 4, "width": 50, "stride": 50, "hidden": 64, "channels": 32, "context": 32},
-        "self_genomenet": {"length": 250, "distance": 2000, "projection": 32, "group": 8},
-    },
-)
+        method: {"length": 250, "distance": 2000, "projection": 32, **settings},
+    }
+    return Size(read=250, recipe=recipe)
+
+
+SMALL = small("self_genomenet", group=8)
 DEFAULT = Size(read=500, recipe={"preset": "default", "pretrain": {"steps": 100}, "self_genomenet": {"group": 16}})
 
 
@@ -119,6 +123,19 @@ NULLS = [
     pytest.param("one source", SMALL, id="one-source-small"),
     pytest.param("one source", DEFAULT, id="one-source-default", marks=pytest.mark.slow),
     pytest.param("any base", SMALL, id="any-base-small", marks=pytest.mark.slow),
+]
+
+
+OTHERS = {  # the pairs' other methods, at the same size and budget
+    "siamese": small("siamese"),
+    "simclr": small("simclr", group=8),
+    "vicreg": small("vicreg", hidden=64, projection=64),
+    "byol": small("byol", hidden=64),
+    "directpred": small("directpred", hidden=64),
+}
+SIZES += [pytest.param(size, id=name, marks=pytest.mark.slow) for name, size in OTHERS.items()]
+NULLS += [
+    pytest.param("one source", size, id=f"one-source-{name}", marks=pytest.mark.slow) for name, size in OTHERS.items()
 ]
 
 
