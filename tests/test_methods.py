@@ -19,7 +19,7 @@ from genossl.genome.store import TokenStore
 from genossl.genome.windows import generator
 from genossl.model.encoder import Encoder, Settings
 from genossl.pretext.method import Loss, Method
-from genossl.recipe import Loop
+from genossl.recipe import Loop, resolve
 from genossl.verbs import methods as verb
 from genossl.verbs import pretrain
 
@@ -207,6 +207,14 @@ def test_the_command_line_shows_it_with_its_settings(name):
     shown = "\n".join(verb.run(name))
     for field in dataclasses.fields(methods.load(name).Settings):
         assert field.name in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_preset_serves_every_method(name):
+    """`pretrain --method NAME` trains the same encoder in the same loop, on windows of the same length."""
+    default, found = resolve({}), resolve({"name": name})
+    assert (found.name, found.encoder, found.pretrain) == (name, default.encoder, default.pretrain)
+    assert methods.load(name)(found.method, Encoder(found.encoder)).length == default.method.length
 
 
 def test_an_unknown_method_is_refused_with_the_list():

@@ -31,9 +31,10 @@ SPECIES, SHOTS, DRAWS, READS = 6, 5, 4, 60  # READS: of each species, to test on
 class Size:
     read: int  # bases
     recipe: dict
+    choice: bool = True  # the pretext is to tell windows apart, so it is judged on held-out windows too
 
 
-def small(method: str, **settings) -> Size:
+def small(method: str, choice: bool = True, **settings) -> Size:
     """An encoder and a run that end in seconds, the same for every method."""
     recipe = {
         "name": method,
@@ -41,7 +42,7 @@ def small(method: str, **settings) -> Size:
         "encoder": {"k": 4, "width": 50, "stride": 50, "hidden": 64, "channels": 32, "context": 32},
         method: {"length": 250, "distance": 2000, "projection": 32, **settings},
     }
-    return Size(read=250, recipe=recipe)
+    return Size(250, recipe, choice)
 
 
 SMALL = small("self_genomenet", group=8)
@@ -130,8 +131,9 @@ OTHERS = {  # the pairs' other methods, at the same size and budget
     "siamese": small("siamese"),
     "simclr": small("simclr", group=8),
     "vicreg": small("vicreg", hidden=64, projection=64),
-    "byol": small("byol", hidden=64),
-    "directpred": small("directpred", hidden=64),
+    # the teacher's memory, 1 / (1 - momentum) steps, has to be short beside the 120 steps
+    "byol": small("byol", choice=False, hidden=64, momentum=0.9),
+    "directpred": small("directpred", choice=False, hidden=64, momentum=0.9),
 }
 SIZES += [pytest.param(size, id=name, marks=pytest.mark.slow) for name, size in OTHERS.items()]
 NULLS += [
@@ -143,7 +145,7 @@ NULLS += [
 def test_training_beats_not_training_where_species_differ(tmp_path, size):
     found = outcome(tmp_path, "species", size)
     assert found.gain()[0] > 0, found
-    assert found.right > found.most_by_chance(), found
+    assert not size.choice or found.right > found.most_by_chance(), found
 
 
 @pytest.mark.parametrize("kind,size", NULLS)
