@@ -37,7 +37,7 @@ def batch(method, n=8, seed=0):
 
 
 def made(name, n=8, seed=0, **settings):
-    """The method, its head large enough that its vectors differ, and its views of n pairs."""
+    """The method on a tiny encoder, and its views of n pairs."""
     kind = methods.load(name)
     torch.manual_seed(0)
     method = kind(

@@ -170,6 +170,16 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(name, store, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_it_trains_in_reduced_precision(name, store):
+    """As on a GPU: the network in bf16, the loss and its gradients finite, weights and state in fp32."""
+    loop = Loop(steps=2, batch=ROWS, precision="bf16", log_every=1, validate_every=0)
+    trainer = pretrain.Trainer(loop, made(name), store, np.arange(len(store.contigs)), torch.device("cpu"))
+    steps(trainer, 2)
+    floats = [value for value in trainer.method.state_dict().values() if value.is_floating_point()]
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floats)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_holds_one_method_and_opens_with_its_idea(name):
     kind = methods.load(name)
     source = Path(inspect.getfile(kind))

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from genossl.genome.alphabet import N, decode, encode
+from genossl.genome.alphabet import MASK, N, decode, encode
 from genossl.genome.windows import Batch
 from genossl.pretext.views import crop, either_strand, indels, pair, substitute
-
-MASK = 5
 
 
 def rng(seed=0):

@@ -6,9 +6,9 @@ Bromley, Guyon, LeCun, Säckinger, Shah: "Signature verification using a 'Siames
 
     L = mean d(u, v)^2 over pairs + mean relu(m - d(u, v'))^2 over windows of different contigs
 
-with d the Euclidean distance. As in SemiBin2 (Pan et al. 2023, doi 10.1093/bioinformatics/btad209), a pair is two
-disjoint windows of one contig. The two kinds of pairs weigh the same, however many of each there are. Distances are
-those of unit vectors: otherwise the network can grow all distances past the margin without learning anything.
+with d the Euclidean distance (the paper halves both terms). As in SemiBin2 (Pan et al. 2023, doi
+10.1093/bioinformatics/btad209), a pair is two disjoint windows of one contig. The two kinds of pairs weigh the same,
+however many of each there are. Distances are those of unit vectors, so that length alone cannot meet the margin.
 """
 
 # B windows, L bases, K rows pushed away per row, P projection

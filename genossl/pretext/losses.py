@@ -65,12 +65,15 @@ def retrieval(one_NP: Tensor, two_NP: Tensor) -> Choice:
 
 
 def attraction(one_XP: Tensor, two_XP: Tensor) -> Tensor:
-    """Mean squared distance of rows that belong together; 0 for equal rows. Hadsell et al. 2006, eq. 4, Y = 0."""
+    """Mean squared distance of rows that belong together; 0 for equal rows.
+
+    Hadsell, Chopra, LeCun 2006, doi 10.1109/CVPR.2006.100, eq. 4 at Y = 0, twice.
+    """
     return (one_XP.float() - two_XP.float()).square().sum(-1).mean()
 
 
 def repulsion(one_XP: Tensor, two_XP: Tensor, margin: float, kept_X: Tensor | None = None) -> Tensor:
-    """Mean of relu(margin - d)^2 over rows that do not belong together (those of `kept_X`); eq. 4, Y = 1.
+    """Mean of relu(margin - d)^2 over rows that do not belong together (those of `kept_X`); eq. 4 at Y = 1, twice.
 
     Equal rows give margin^2, rows at least `margin` apart 0; no row at all gives 0.
     """
