@@ -130,7 +130,7 @@ NULLS = [
 OTHERS = {  # the pairs' other methods, at the same size and budget
     "siamese": small("siamese"),
     "simclr": small("simclr", group=8),
-    "vicreg": small("vicreg", hidden=64, projection=64),
+    "vicreg": small("vicreg", choice=False, hidden=64, projection=64),
     # the teacher's memory, 1 / (1 - momentum) steps, has to be short beside the 120 steps
     "byol": small("byol", choice=False, hidden=64, momentum=0.9),
     "directpred": small("directpred", choice=False, hidden=64, momentum=0.9),
