@@ -19,7 +19,9 @@ from genossl.genome.store import TokenStore
 from genossl.genome.windows import generator
 from genossl.model.encoder import Encoder, Settings
 from genossl.pretext.method import Loss, Method
+from genossl.recipe import Loop, resolve
 from genossl.verbs import methods as verb
+from genossl.verbs import pretrain
 
 NAMES = methods.available()
 ROWS = 8
@@ -112,6 +114,9 @@ def test_every_parameter_learns(name, store):
     """A parameter without a gradient is dead weight; one that must not learn says requires_grad False."""
     method = made(name)
     torch.stack(list(method.loss(viewed(method, store)).terms.values())).sum().backward()
+    taught = [key for key, value in method.named_parameters() if not value.requires_grad]
+    assert not [key for key in taught if key.startswith("encoder.")]
+    assert all(dict(method.named_parameters())[key].grad is None for key in taught)
     learnt = {key: value for key, value in method.named_parameters() if value.requires_grad}
     assert any(key.startswith("encoder.") for key in learnt)
     dead = [key for key, value in learnt.items() if value.grad is None or not value.grad.abs().sum() > 0]
@@ -130,6 +135,48 @@ def test_the_saved_state_is_all_there_is(name, store):
     found = other.loss(views).terms
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in found)
+
+
+def steps(trainer: pretrain.Trainer, until: int) -> pretrain.Trainer:
+    """Train to the end, or to a step before it."""
+    for _ in trainer.train(lambda: False):
+        if trainer.step == until:
+            break
+    return trainer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stopped_and_resumed_equals_unbroken_bit_for_bit(name, store, tmp_path):
+    rows = np.arange(len(store.contigs))
+    loop = Loop(steps=6, batch=ROWS, seed=2, precision="fp32", log_every=1, validate_every=0)
+
+    def trainer(seed: int) -> pretrain.Trainer:
+        kind = methods.load(name)
+        torch.manual_seed(seed)
+        method = kind(kind.Settings(), Encoder(dataclasses.replace(SMALL, dropout=0.1)))
+        return pretrain.Trainer(loop, method, store, rows, torch.device("cpu"))
+
+    unbroken, stopped, resumed = trainer(0), trainer(0), trainer(1)
+    for one in (unbroken, stopped):
+        one.fit_statistics()
+    steps(unbroken, 6)
+    torch.save(steps(stopped, 3).state(), tmp_path / "state")
+    resumed.load(torch.load(tmp_path / "state", weights_only=True))
+    steps(resumed, 6)
+    expected, found = unbroken.method.state_dict(), resumed.method.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert not torch.equal(stopped.method.encoder.front.mlp[0].weight, unbroken.method.encoder.front.mlp[0].weight)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_trains_in_reduced_precision(name, store):
+    """As on a GPU: the network in bf16, the loss and its gradients finite, weights and state in fp32."""
+    loop = Loop(steps=2, batch=ROWS, precision="bf16", log_every=1, validate_every=0)
+    trainer = pretrain.Trainer(loop, made(name), store, np.arange(len(store.contigs)), torch.device("cpu"))
+    steps(trainer, 2)
+    floats = [value for value in trainer.method.state_dict().values() if value.is_floating_point()]
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floats)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -170,6 +217,14 @@ def test_the_command_line_shows_it_with_its_settings(name):
     shown = "\n".join(verb.run(name))
     for field in dataclasses.fields(methods.load(name).Settings):
         assert field.name in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_preset_serves_every_method(name):
+    """`pretrain --method NAME` trains the same encoder in the same loop, on windows of the same length."""
+    default, found = resolve({}), resolve({"name": name})
+    assert (found.name, found.encoder, found.pretrain) == (name, default.encoder, default.pretrain)
+    assert methods.load(name)(found.method, Encoder(found.encoder)).length == default.method.length
 
 
 def test_an_unknown_method_is_refused_with_the_list():

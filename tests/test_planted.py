@@ -31,16 +31,21 @@ SPECIES, SHOTS, DRAWS, READS = 6, 5, 4, 60  # READS: of each species, to test on
 class Size:
     read: int  # bases
     recipe: dict
+    choice: bool = True  # the pretext is to tell windows apart, so it is judged on held-out windows too
 
 
-SMALL = Size(
-    read=250,
-    recipe={
+def small(method: str, choice: bool = True, **settings) -> Size:
+    """An encoder and a run that end in seconds, the same for every method."""
+    recipe = {
+        "name": method,
         "pretrain": {"steps": 120, "batch": 128, "lr": 2e-3},
         "encoder": {"k": 4, "width": 50, "stride": 50, "hidden": 64, "channels": 32, "context": 32},
-        "self_genomenet": {"length": 250, "distance": 2000, "projection": 32, "group": 8},
-    },
-)
+        method: {"length": 250, "distance": 2000, "projection": 32, **settings},
+    }
+    return Size(250, recipe, choice)
+
+
+SMALL = small("self_genomenet", group=8)
 DEFAULT = Size(read=500, recipe={"preset": "default", "pretrain": {"steps": 100}, "self_genomenet": {"group": 16}})
 
 
@@ -122,11 +127,25 @@ NULLS = [
 ]
 
 
+OTHERS = {  # the pairs' other methods, at the same size and budget
+    "siamese": small("siamese"),
+    "simclr": small("simclr", group=8),
+    "vicreg": small("vicreg", choice=False, hidden=64, projection=64),
+    # the teacher's memory, 1 / (1 - momentum) steps, has to be short beside the 120 steps
+    "byol": small("byol", choice=False, hidden=64, momentum=0.9),
+    "directpred": small("directpred", choice=False, hidden=64, momentum=0.9),
+}
+SIZES += [pytest.param(size, id=name, marks=pytest.mark.slow) for name, size in OTHERS.items()]
+NULLS += [
+    pytest.param("one source", size, id=f"one-source-{name}", marks=pytest.mark.slow) for name, size in OTHERS.items()
+]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_training_beats_not_training_where_species_differ(tmp_path, size):
     found = outcome(tmp_path, "species", size)
     assert found.gain()[0] > 0, found
-    assert found.right > found.most_by_chance(), found
+    assert not size.choice or found.right > found.most_by_chance(), found
 
 
 @pytest.mark.parametrize("kind,size", NULLS)
