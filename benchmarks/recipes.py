@@ -41,6 +41,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "frames of 50": {"encoder": {"width": 50, "stride": 50}},
     "frames of 100 every 50": {"encoder": {"stride": 50}},
     "no profile of the prefix": {"encoder": {"prefix": False}},
+    "no profile of the prefix, seed 1": {"encoder": {"prefix": False}, "pretrain": {"seed": 1}},
+    "no profile of the prefix, target on the same strand": {
+        "encoder": {"prefix": False},
+        SGN: {"reverse_complement": False},
+    },
+    "no profile of the prefix, one prefix length": {"encoder": {"prefix": False}, SGN: {"splits": 1}},
+    "no profile of the prefix, k-mers of one strand": {"encoder": {"prefix": False, "canonical": False}},
     "no recurrence (kmer_mlp)": {"preset": "kmer_mlp"},
     "untrained": {"pretrain": {"steps": 0}},
 }

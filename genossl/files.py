@@ -230,4 +230,8 @@ def progress(items: Any = None, desc: str = "", unit: str = "it", total: int | N
     from tqdm import tqdm
 
     silent = quiet or not sys.stderr.isatty()
-    return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=silent, mininterval=0.5, leave=False)
+    size = shutil.get_terminal_size()  # 80 x 24 where a terminal does not tell; tqdm would draw nothing
+    return tqdm(
+        items, desc=desc, unit=unit, total=total, initial=initial, disable=silent, ncols=size.columns, nrows=size.lines,
+        mininterval=0.5, leave=False,
+    )  # fmt: skip
