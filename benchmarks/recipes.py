@@ -1,9 +1,10 @@
 """Which recipe for the default? Few-shot accuracy on the validation strains of examples/, never on the test strains.
 
-  python benchmarks/recipes.py --out recipes.json [--jobs 2] [--only default same_strand ...]
+  python benchmarks/recipes.py --out recipes.json [--jobs 2] [--only default "default, seed 1" ...]
 
-Each recipe is the default with one thing changed. Reads of the training strains are labelled, reads of the validation
-strains are the test; hyper-parameters of the probe are chosen on blocks cut from training. Prints a Markdown table.
+Each recipe is the default, or the prototype that it came from, with one thing changed. Reads of the training strains are
+labelled, reads of the validation strains are the test; hyper-parameters of the probe are chosen on blocks cut from
+training. Prints a Markdown table; docs/decisions.md holds one.
 """
 
 from __future__ import annotations
