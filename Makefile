@@ -1,7 +1,7 @@
 # Each target sets up what it needs in .venv; a second call reuses it.
 PYTHON ?= python3
 VENV ?= .venv
-# Where pip takes torch from, if not from its default index. CPU only: https://download.pytorch.org/whl/cpu
+# Where pip finds another build of the same torch (2.13.0+cpu goes before 2.13.0). CPU only: https://download.pytorch.org/whl/cpu
 # A CUDA build: https://download.pytorch.org/whl/cu126 (or cu128, cu130: what the driver supports)
 TORCH_INDEX ?=
 CORES ?= 2
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	rm -f $(VENV)/.ready-*
 	touch $@

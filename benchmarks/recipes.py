@@ -2,8 +2,8 @@
 
   python benchmarks/recipes.py --out recipes.json [--jobs 2] [--only default "default, seed 1" ...]
 
-Each recipe is the default, or the prototype that it came from, with one thing changed. Reads of the training strains are
-labelled, reads of the validation strains are the test; hyper-parameters of the probe are chosen on blocks cut from
+Each recipe is the default, or the prototype that it came from, with one thing changed. Reads of the training strains
+are labelled, reads of the validation strains are the test; hyper-parameters of the probe are chosen on blocks cut from
 training. Prints a Markdown table; docs/decisions.md holds one.
 """
 
