@@ -16,23 +16,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from genossl.genome.windows import Batch, Pairs, Sampler
 from genossl.model.encoder import Encoder
-from genossl.pretext.heads import Teacher, check_length, predictor, projector, summary
+from genossl.pretext.heads import Teacher, predictor, projector, summary
 from genossl.pretext.losses import regression, retrieval
-from genossl.pretext.method import Loss, Method, Views
-from genossl.pretext.views import pair
-
-if TYPE_CHECKING:
-    from genossl.genome.store import TokenStore
+from genossl.pretext.method import Loss, Views
+from genossl.pretext.pairs import PairMethod
 
 
-class BYOL(Method):
+class BYOL(PairMethod):
     """Online predictor, averaged teacher."""
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,22 +48,9 @@ class BYOL(Method):
     def __init__(self, settings: Settings, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
         self.settings = s = settings
-        check_length("byol", s.length, encoder)
         self.head = projector(encoder.channels, s.projection, s.hidden, norm=True)
         self.predictor = predictor(s.projection, s.hidden)
         self.teacher = Teacher(encoder, self.head)
-
-    @property
-    def length(self) -> int:
-        return self.settings.length
-
-    def sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
-        s = self.settings
-        return Pairs(store, rows, s.length, s.distance, s.most_n)
-
-    def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """one_tokens, two_tokens uint8 (B, L); contig int64 (B,)."""
-        return pair(batch, self.settings.strand, rng)
 
     def loss(self, views: Views) -> Loss:
         """Both directions; 0 when the teacher is predicted, 4 for orthogonal vectors, 8 for opposite ones."""

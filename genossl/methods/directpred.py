@@ -16,24 +16,19 @@ batch sets F; the predictor is the identity until then.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from genossl.genome.windows import Batch, Pairs, Sampler
 from genossl.model.encoder import Encoder
-from genossl.pretext.heads import Teacher, check_length, direct_copy, direct_set, projector, summary
+from genossl.pretext.heads import Teacher, direct_copy, direct_set, projector, summary
 from genossl.pretext.losses import regression, retrieval
-from genossl.pretext.method import Loss, Method, Views
-from genossl.pretext.views import pair
-
-if TYPE_CHECKING:
-    from genossl.genome.store import TokenStore
+from genossl.pretext.method import Loss, Views
+from genossl.pretext.pairs import PairMethod
 
 
-class DirectPred(Method):
+class DirectPred(PairMethod):
     """A linear predictor in closed form, an averaged teacher."""
 
     latest: Tensor
@@ -65,24 +60,11 @@ class DirectPred(Method):
     def __init__(self, settings: Settings, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
         self.settings = s = settings
-        check_length("directpred", s.length, encoder)
         self.head = projector(encoder.channels, s.projection, s.hidden, norm=True)
         self.teacher = Teacher(encoder, self.head)
         self.register_buffer("latest", torch.zeros(s.projection, s.projection))  # mean f f' of the last training batch
         self.register_buffer("correlation", torch.zeros(s.projection, s.projection))  # F
         self.register_buffer("weight", torch.eye(s.projection))  # W
-
-    @property
-    def length(self) -> int:
-        return self.settings.length
-
-    def sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
-        s = self.settings
-        return Pairs(store, rows, s.length, s.distance, s.most_n)
-
-    def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """one_tokens, two_tokens uint8 (B, L); contig int64 (B,)."""
-        return pair(batch, self.settings.strand, rng)
 
     def loss(self, views: Views) -> Loss:
         """Both directions; 0 when the teacher is predicted, 4 for orthogonal vectors, 8 for opposite ones."""

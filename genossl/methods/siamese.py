@@ -16,24 +16,18 @@ however many of each there are. Distances are those of unit vectors, so that len
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from genossl.genome.windows import Batch, Pairs, Sampler
 from genossl.model.encoder import Encoder
-from genossl.pretext.heads import check_length, projector, summary
+from genossl.pretext.heads import projector, summary
 from genossl.pretext.losses import attraction, repulsion, retrieval
-from genossl.pretext.method import Loss, Method, Views
-from genossl.pretext.views import pair
-
-if TYPE_CHECKING:
-    from genossl.genome.store import TokenStore
+from genossl.pretext.method import Loss, Views
+from genossl.pretext.pairs import PairMethod
 
 
-class Siamese(Method):
+class Siamese(PairMethod):
     """Two windows agree or they do not."""
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,20 +49,7 @@ class Siamese(Method):
     def __init__(self, settings: Settings, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
         self.settings = s = settings
-        check_length("siamese", s.length, encoder)
         self.head = projector(encoder.channels, s.projection)
-
-    @property
-    def length(self) -> int:
-        return self.settings.length
-
-    def sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
-        s = self.settings
-        return Pairs(store, rows, s.length, s.distance, s.most_n)
-
-    def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """one_tokens, two_tokens uint8 (B, L); contig int64 (B,)."""
-        return pair(batch, self.settings.strand, rng)
 
     def loss(self, views: Views) -> Loss:
         """Near for pairs, far for the rest; row i is pushed from the partners of the K rows that follow it."""

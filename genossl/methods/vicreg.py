@@ -14,23 +14,17 @@ No negatives, so no pair of windows is wrongly pushed apart; no teacher. A colla
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from genossl.genome.windows import Batch, Pairs, Sampler
 from genossl.model.encoder import Encoder
-from genossl.pretext.heads import check_length, projector, summary
+from genossl.pretext.heads import projector, summary
 from genossl.pretext.losses import retrieval, variance_invariance_covariance
-from genossl.pretext.method import Loss, Method, Views
-from genossl.pretext.views import pair
-
-if TYPE_CHECKING:
-    from genossl.genome.store import TokenStore
+from genossl.pretext.method import Loss, Views
+from genossl.pretext.pairs import PairMethod
 
 
-class VICReg(Method):
+class VICReg(PairMethod):
     """Invariance, variance and covariance of two windows of one contig."""
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,20 +50,7 @@ class VICReg(Method):
     def __init__(self, settings: Settings, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
         self.settings = s = settings
-        check_length("vicreg", s.length, encoder)
         self.head = projector(encoder.channels, s.projection, s.hidden, norm=True)
-
-    @property
-    def length(self) -> int:
-        return self.settings.length
-
-    def sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
-        s = self.settings
-        return Pairs(store, rows, s.length, s.distance, s.most_n)
-
-    def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """one_tokens, two_tokens uint8 (B, L); contig int64 (B,)."""
-        return pair(batch, self.settings.strand, rng)
 
     def loss(self, views: Views) -> Loss:
         """invariance + variance + covariance, weighted; 24.75 when all vectors are equal."""
