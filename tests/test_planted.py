@@ -39,7 +39,7 @@ def small(method: str, choice: bool = True, **settings) -> Size:
     recipe = {
         "name": method,
         "pretrain": {"steps": 120, "batch": 128, "lr": 2e-3},
-        "encoder": {"k": 4, "width": 50, "stride": 50, "hidden": 64, "channels": 32, "context": 32},
+        "encoder": {"k": 4, "width": 50, "stride": 50, "hidden": 64, "channels": 32, "context": 32, "prefix": True},
         method: {"length": 250, "distance": 2000, "projection": 32, **settings},
     }
     return Size(250, recipe, choice)
