@@ -117,6 +117,17 @@ def test_a_run_setting_runs_what_depends_on_it(finished):
         (finished / "config.yaml").write_text(config)
 
 
+def test_a_changed_preset_file_runs_what_starts_from_it(finished):
+    config, own = (finished / "config.yaml").read_text(), finished / "own_preset.yaml"
+    own.write_text("pretrain: {steps: 3}\n")
+    try:
+        (finished / "config.yaml").write_text(config.replace("preset: kmer_mlp", "preset: own_preset.yaml"))
+        assert planned(finished)["pretrain"] == 1
+    finally:
+        (finished / "config.yaml").write_text(config)
+    assert planned(finished) == {}
+
+
 def test_how_it_runs_changes_nothing(finished):
     config = (finished / "config.yaml").read_text()
     try:

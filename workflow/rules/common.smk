@@ -2,6 +2,7 @@
 import re
 from pathlib import Path
 
+import genossl
 import pandas as pd
 
 CHECKED = Path(
@@ -15,6 +16,13 @@ GENOMES = pd.read_csv(config["genomes"], **SHEET)
 TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
 TASKS["labels"] = [str(Path(config["tasks"]).parent / path) for path in TASKS["path"]]
 RUNS = {name: spec or {} for name, spec in config["runs"].items()}
+SHIPPED = Path(genossl.__file__).parent / "presets"
+PRESETS = {
+    name: preset if Path(preset).suffix else str(SHIPPED / f"{preset}.yaml")
+    for name, preset in (
+        (name, spec.get("preset", "default")) for name, spec in RUNS.items()
+    )
+}
 BASELINES = config.get("baselines") or []
 NAMES = [*RUNS, *BASELINES]
 JOBS = {

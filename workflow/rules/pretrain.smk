@@ -1,10 +1,11 @@
-# REQUIRED INPUTS  results/<collection>/store
+# REQUIRED INPUTS  results/<collection>/store, the preset that the run starts from
 # OUTPUTS          results/<collection>/runs/<run>/encoder.safetensors, encoder.json, log.tsv
 
 
 rule pretrain:
     input:
         store=rules.ingest.output.store,
+        preset=lambda wildcards: PRESETS[wildcards.run],
     output:
         encoder=ensure(f"{RESULTS}/runs/{{run}}/encoder.safetensors", non_empty=True),
         about=f"{RESULTS}/runs/{{run}}/encoder.json",
