@@ -1,12 +1,11 @@
 """Self-GenomeNet against a second implementation written with loops, and what it owes the paper."""
 
 import math
-import types
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from pairs import store
 from torch.nn import functional as F
 
 from genossl import methods
@@ -21,27 +20,11 @@ CONV = dict(front="conv", width=24, stride=6, channels=16, rnn="lstm", context=8
 KMER = dict(front="kmer", k=3, width=25, stride=25, hidden=16, channels=8, context=8, dropout=0.0)
 
 
-def store(length=4000, contigs=3):
-    rng = np.random.default_rng(0)
-    return types.SimpleNamespace(
-        tokens=rng.integers(0, 4, contigs * length).astype(np.uint8),
-        contigs=pd.DataFrame(
-            {
-                "genome": [f"g{i}" for i in range(contigs)],
-                "contig": [f"c{i}" for i in range(contigs)],
-                "offset": np.arange(contigs) * length,
-                "length": length,
-            }
-        ),
-        genomes=pd.DataFrame({"genome": [f"g{i}" for i in range(contigs)], "split": "train"}),
-    )
-
-
 def made(encoder, batch=6, seed=0, **settings):
     torch.manual_seed(0)
     net = Encoder(Settings(**encoder))
     method = SGN(SGN.Settings(**settings), net)
-    data = store()
+    data = store(contigs=3)
     draw = method.sampler(data, np.arange(len(data.contigs))).draw(batch, generator(seed, 0))
     return method, method.views(draw, generator(seed, 1))
 
@@ -117,7 +100,7 @@ def test_the_reverse_complement_does_work():
 
 def test_targets_are_the_other_strand_of_a_disjoint_window():
     method, _ = made(KMER, length=200, distance=300)
-    data = store()
+    data = store(contigs=3)
     batch = method.sampler(data, np.arange(3)).draw(64, generator(3, 0))
     views = method.views(batch, generator(3, 1))
     for i in range(64):
