@@ -5,9 +5,8 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-if (
-    not workflow.configfiles
-):  # --configfile takes the place of config.yaml: nothing is merged in
+# --configfile takes the place of config.yaml: nothing is merged in
+if not workflow.configfiles:
 
     configfile: "config.yaml"
 

@@ -5,13 +5,11 @@ from pathlib import Path
 import genossl
 import pandas as pd
 
-CHECKED = Path(
-    f"logs/{config['collection']}/config.json"
-)  # what is run: all --configfile and --config laid together
+# what is run, all --configfile and --config laid together, for genossl check
+CHECKED = Path(f"logs/{config['collection']}/config.json")
 RESULTS = f"results/{config['collection']}"
-SHEET = dict(
-    sep="\t", dtype=str, comment="#", keep_default_na=False
-)  # a genome may be called NA
+# a genome may be called NA
+SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)
 GENOMES = pd.read_csv(config["genomes"], **SHEET)
 TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
 TASKS["labels"] = [str(Path(config["tasks"]).parent / path) for path in TASKS["path"]]
@@ -19,9 +17,7 @@ RUNS = {name: spec or {} for name, spec in config["runs"].items()}
 SHIPPED = Path(genossl.__file__).parent / "presets"
 PRESETS = {
     name: preset if Path(preset).suffix else str(SHIPPED / f"{preset}.yaml")
-    for name, preset in (
-        (name, spec.get("preset", "default")) for name, spec in RUNS.items()
-    )
+    for name, preset in ((run, RUNS[run].get("preset", "default")) for run in RUNS)
 }
 BASELINES = config.get("baselines") or []
 NAMES = [*RUNS, *BASELINES]
