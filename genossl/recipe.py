@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from genossl import config, methods
 from genossl.errors import InputError
+from genossl.model import checkpoint
 from genossl.model.encoder import Settings as EncoderSettings
+from genossl.pretext.method import Method
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -18,6 +20,7 @@ class Loop:
     """The training loop: section `pretrain`."""
 
     steps: int = 500  # batches
+    bases: int = 0  # bases that the encoder reads in all, in place of `steps`: what methods are compared at; 0: steps
     batch: int = 256  # B, windows (or pairs of windows) per step
     lr: float = 1e-3  # largest learning rate
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # from the largest rate to a fiftieth of it
@@ -29,12 +32,13 @@ class Loop:
     seed: int = 0  # of initialisation, windows, views and dropout
     train_splits: tuple[str, ...] = ("train", "pretrain", "")  # genomes that are learnt from; "" has no split
     validation_splits: tuple[str, ...] = ("validation",)  # genomes on which the pretext is watched, never learnt from
+    shuffled: bool = False  # null control: every base drawn anew by its frequency, so that there is nothing to learn
     validate_every: int = 100  # steps; 0: never
     log_every: int = 10  # steps between looks at the device; every step is logged all the same
     checkpoint_every: int = 200  # steps between saved states
 
     def __post_init__(self) -> None:
-        for name in ("steps", "validate_every", "clip", "weight_decay", "lr", "seed"):
+        for name in ("steps", "bases", "validate_every", "clip", "weight_decay", "lr", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for name in ("batch", "log_every", "checkpoint_every"):
@@ -58,6 +62,19 @@ class Recipe:
     method: Any  # the method's own Settings
 
 
+def load_method(path: str | Path, device: str = "cpu") -> Method:
+    """The method of a run with the encoder and the heads that it has learnt, in eval mode.
+
+    Raises InputError for what is no run, is damaged, or is of a method whose heads end with pretraining.
+    """
+    encoder, about = checkpoint.load_encoder(path), checkpoint.describe(path)
+    kind = methods.load(about["method"])
+    if not kind.keeps_heads:
+        raise InputError(f"{path}: is of {about['method']}, whose heads serve pretraining only")
+    settings = config.build(kind.Settings, about["method_settings"], f"{path} method_settings")
+    return checkpoint.load_heads(path, kind(settings, encoder)).to(device).eval()
+
+
 def presets() -> list[str]:
     """Names of the shipped presets, sorted."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -76,11 +93,15 @@ def preset(name: str) -> dict[str, Any]:
 def resolve(mapping: dict[str, Any]) -> Recipe:
     """A recipe from the sections pretrain, encoder and the method's, laid over the preset that `preset` names.
 
-    `name` chooses the method (default self_genomenet); its section carries its name or is called `method`.
+    `name` chooses the method (default self_genomenet); its section carries its name or is called `method`. Where no
+    preset is named the method says which serves it.
     Raises InputError with all mistakes at once.
     """
     mapping = dict(mapping)
-    base = str(mapping.pop("preset", "default"))
+    asked = mapping.pop("preset", None)
+    if asked is None:
+        asked = methods.load(str(mapping.get("name") or "self_genomenet")).preset
+    base = str(asked)
     sections = preset(base)
     if "preset" in sections:
         raise InputError(f"{base}: names a preset itself; expected the sections pretrain, encoder and the method's")

@@ -25,7 +25,11 @@ from genossl.verbs import pretrain
 
 NAMES = methods.available()
 ROWS = 8
-SMALL = Settings(k=3, width=50, stride=50, hidden=16, channels=16, context=16, dropout=0.0)
+ENCODERS = {  # small ones, by the preset that a method starts from
+    "default": Settings(k=3, width=50, stride=50, hidden=16, channels=16, context=16, dropout=0.0),
+    "conv": Settings(front="conv", width=20, stride=10, channels=16, context=16, mask=True),
+    "bases": Settings(front="conv", width=6, stride=1, channels=16, context=16, mask=True),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +42,11 @@ def store(tmp_path_factory) -> TokenStore:
     return TokenStore.open(planted.store(tmp_path_factory.mktemp("methods") / "store", genomes))
 
 
-def made(name: str, seed: int = 0) -> Method:
+def made(name: str, seed: int = 0, preset: str = "", dropout: float = 0.0) -> Method:
     kind = methods.load(name)
     torch.manual_seed(seed)
-    return kind(kind.Settings(), Encoder(SMALL))
+    encoder = dataclasses.replace(ENCODERS[preset or kind.preset], dropout=dropout)
+    return kind(kind.Settings(), Encoder(encoder))
 
 
 def drawn(method: Method, store: TokenStore, seed: int = 0):
@@ -53,7 +58,8 @@ def viewed(method: Method, store: TokenStore, seed: int = 0):
 
 
 def fields(batch) -> dict[str, torch.Tensor]:
-    return {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    named = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,10 +157,7 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(name, store, tmp_path):
     loop = Loop(steps=6, batch=ROWS, seed=2, precision="fp32", log_every=1, validate_every=0)
 
     def trainer(seed: int) -> pretrain.Trainer:
-        kind = methods.load(name)
-        torch.manual_seed(seed)
-        method = kind(kind.Settings(), Encoder(dataclasses.replace(SMALL, dropout=0.1)))
-        return pretrain.Trainer(loop, method, store, rows, torch.device("cpu"))
+        return pretrain.Trainer(loop, made(name, seed, dropout=0.1), store, rows, torch.device("cpu"))
 
     unbroken, stopped, resumed = trainer(0), trainer(0), trainer(1)
     for one in (unbroken, stopped):
@@ -166,7 +169,8 @@ def test_stopped_and_resumed_equals_unbroken_bit_for_bit(name, store, tmp_path):
     expected, found = unbroken.method.state_dict(), resumed.method.state_dict()
     assert expected.keys() == found.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert not torch.equal(stopped.method.encoder.front.mlp[0].weight, unbroken.method.encoder.front.mlp[0].weight)
+    before, after = (next(one.method.encoder.front.parameters()) for one in (stopped, unbroken))
+    assert not torch.equal(before, after)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -220,11 +224,39 @@ def test_the_command_line_shows_it_with_its_settings(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_default_preset_serves_every_method(name):
-    """`pretrain --method NAME` trains the same encoder in the same loop, on windows of the same length."""
-    default, found = resolve({}), resolve({"name": name})
-    assert (found.name, found.encoder, found.pretrain) == (name, default.encoder, default.pretrain)
-    assert methods.load(name)(found.method, Encoder(found.encoder)).length == default.method.length
+def test_the_method_s_own_preset_serves_it(name):
+    """`pretrain --method NAME` needs nothing else; methods of one preset share encoder and loop."""
+    kind = methods.load(name)
+    preset, found = resolve({"preset": kind.preset}), resolve({"name": name})
+    assert (found.name, found.encoder, found.pretrain) == (name, preset.encoder, preset.pretrain)
+    assert kind(found.method, Encoder(found.encoder)).length >= found.encoder.width
+
+
+@pytest.mark.parametrize("preset", ENCODERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_front_end_serves_a_method_or_is_refused_with_the_one_that_does(name, preset, store):
+    try:
+        method = made(name, preset=preset)
+    except InputError as error:
+        wanted = methods.load(name).preset
+        assert preset != wanted
+        assert f"--preset {wanted}" in str(error)
+    else:
+        loss = method.loss(viewed(method, store))
+        assert all(term.isfinite() for term in loss.terms.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_that_are_partners_are_rows_side_by_side(name, store):
+    method = made(name)
+    if method.partners:
+        views = viewed(method, store)
+        one, two = (views[key] for key in method.partners)
+        assert one.shape == two.shape == (ROWS, method.length)
+        loss = method.loss(views)
+        assert loss.partners is not None
+        assert loss.partners.shape == loss.vectors.shape
+        assert not loss.partners.requires_grad
 
 
 def test_an_unknown_method_is_refused_with_the_list():

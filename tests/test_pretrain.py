@@ -25,7 +25,8 @@ from genossl.model.checkpoint import load_encoder
 from genossl.verbs import pretrain
 
 SGN = methods.load("self_genomenet")
-COLUMNS = ["step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds"]
+COLUMNS = ["step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment", "uniformity"]
+COLUMNS += ["lr", "bases", "seconds"]
 SMALL = {
     "pretrain": {"steps": 40, "batch": 16, "log_every": 10, "checkpoint_every": 20, "validate_every": 15},
     "encoder": {"k": 3, "width": 25, "stride": 25, "hidden": 16, "channels": 16, "context": 16},

@@ -71,7 +71,7 @@ def test_a_preset_may_be_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "mapping,message",
     [
-        ({"preset": "papier"}, "preset 'papier' is unknown; expected default, .*paper_150.* or a .yaml file"),
+        ({"preset": "papier"}, "preset 'papier' is unknown; expected .*default, .*paper_150.* or a .yaml file"),
         ({"preset": "../presets/default"}, "preset '../presets/default' is unknown"),
         ({"preset": "nowhere.yaml"}, "nowhere.yaml: no such file"),
         ({"name": "clip9"}, "method 'clip9' is unknown; available: .*self_genomenet"),

@@ -38,6 +38,7 @@ class Batch:
     genome: Tensor
     contig: Tensor
     start: Tensor
+    protein: Tensor | None = None  # residues uint8 (B, M) of the sampler of genes
 
 
 class Sampler(Protocol):
@@ -134,6 +135,36 @@ class Pairs:
         s = self.stretches
         flat = s.gather(which.repeat(2), start_B2.reshape(-1), self.length)
         return flat.view(len(which), 2, self.length)
+
+
+class Shuffled:
+    """The null control: another sampler's batches with every known base (and residue) drawn anew, independently.
+
+    Bases follow the frequencies of the contigs `rows`, residues those of the batch. Nothing is left to learn but these.
+    """
+
+    def __init__(self, sampler: Sampler, store: TokenStore, rows: np.ndarray) -> None:
+        self.sampler = sampler
+        self.share = composition(store, rows)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Batch:
+        """The other sampler's batch, shuffled."""
+        batch = self.sampler.draw(n, rng)
+        uniform = rng.random(batch.tokens.shape, np.float32)
+        bases = torch.from_numpy(np.searchsorted(self.share.cumsum()[:3], uniform, "right").astype(np.uint8))
+        protein = batch.protein
+        if protein is not None:
+            at = torch.from_numpy(rng.permutation(protein.numel()))
+            protein = protein.flatten()[at].view(protein.shape)
+        return dataclasses.replace(batch, tokens=torch.where(batch.tokens < N, bases, batch.tokens), protein=protein)
+
+
+def composition(store: TokenStore, rows: np.ndarray) -> np.ndarray:
+    """Shares of A, C, G and T among the known bases of the contigs `rows`, float64 (4,)."""
+    counts = np.zeros(N + 1)
+    for _, contig in store.contigs.iloc[rows].iterrows():
+        counts += np.bincount(store.tokens[contig.offset : contig.offset + contig.length], minlength=N + 1)[: N + 1]
+    return counts[:N] / max(counts[:N].sum(), 1)
 
 
 def _too_many_n(tokens: Tensor, most_n: float) -> np.ndarray:

@@ -60,7 +60,7 @@ class BYOL(PairMethod):
         one_BP, two_BP = (self.head(c_BC) for c_BC in c_2BC.chunk(2))  # apart: BatchNorm must not see both views
         error = regression(self.predictor(one_BP), self.teacher(two_BL))
         error = error + regression(self.predictor(two_BP), self.teacher(one_BL))
-        return Loss({"regression": error}, retrieval(one_BP, two_BP)._asdict(), one_BP.detach())
+        return Loss({"regression": error}, retrieval(one_BP, two_BP)._asdict(), one_BP.detach(), two_BP.detach())
 
     def momentum(self, progress: float) -> float:
         """tau at a progress from 0 to 1."""

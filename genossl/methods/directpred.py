@@ -78,7 +78,7 @@ class DirectPred(PairMethod):
                 self.latest.copy_(f_2BP.T @ f_2BP / len(f_2BP))
         error = regression(one_BP @ self.weight, self.teacher(two_BL))
         error = error + regression(two_BP @ self.weight, self.teacher(one_BL))
-        return Loss({"regression": error}, retrieval(one_BP, two_BP)._asdict(), one_BP.detach())
+        return Loss({"regression": error}, retrieval(one_BP, two_BP)._asdict(), one_BP.detach(), two_BP.detach())
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 class SelfGenomeNet(Method):
     """Prefix and remainder of a window, or two windows of one contig, on opposite strands."""
 
+    partners = ("read_tokens", "target_tokens")
+
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Settings:
         length: int = 500  # bases of a window (N of the paper)
@@ -63,6 +65,8 @@ class SelfGenomeNet(Method):
         super().__init__(settings, encoder)
         self.settings = s = settings
         frames = encoder.frames(s.length)
+        if not s.distance:  # one window makes both, split anew in each step
+            self.partners = None
         self.most_splits = frames if s.distance else frames - 1 - encoder.gap  # M of the paper
         if self.most_splits < 1:
             raise InputError(
@@ -124,7 +128,8 @@ class SelfGenomeNet(Method):
             None if same_RR is None else _group_pairs(same_RR, group),
         )
         metrics = {"top1": contrast.top1, "candidates": contrast.candidates}
-        return Loss({"contrast": contrast.loss}, metrics, queries_RSP[:, -1].detach())
+        queries_RP, keys_RP = queries_RSP[:, -1].detach(), keys_RSP[:, -1].detach()
+        return Loss({"contrast": contrast.loss}, metrics, queries_RP, keys_RP.roll(len(keys_RP) // 2, 0))
 
 
 def _groups(x_RSP: Tensor, group: int) -> Tensor:

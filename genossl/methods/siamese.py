@@ -63,4 +63,4 @@ class Siamese(PairMethod):
             "near": attraction(one_BP, two_BP),
             "far": repulsion(one_BP, other_KBP, self.settings.margin, differs_KB),
         }
-        return Loss(terms, retrieval(one_BP, two_BP)._asdict(), one_BP.detach())
+        return Loss(terms, retrieval(one_BP, two_BP)._asdict(), one_BP.detach(), two_BP.detach())

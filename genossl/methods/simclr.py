@@ -39,6 +39,8 @@ log = logging.getLogger("genossl")
 class SimCLR(Method):
     """NT-Xent on two views of one stretch of DNA."""
 
+    partners = ("one_tokens", "two_tokens")
+
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Settings:
         length: int = 500  # bases of a window
@@ -111,6 +113,6 @@ class SimCLR(Method):
         contig_XN = views["contig"].view(-1, group).repeat(1, 2)
         same_XNN = None if s.same_contig_negatives else contig_XN[:, :, None] == contig_XN[:, None]
         contrast = info_nce(z_XNP, z_XNP, s.temperature, same_XNN)
-        return Loss(
-            {"contrast": contrast.loss}, {"top1": contrast.top1, "candidates": contrast.candidates}, z_RP.detach()
-        )
+        metrics = {"top1": contrast.top1, "candidates": contrast.candidates}
+        z_RP = z_RP.detach()
+        return Loss({"contrast": contrast.loss}, metrics, z_RP, z_RP.roll(len(z_RP) // 2, 0))

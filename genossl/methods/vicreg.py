@@ -63,4 +63,4 @@ class VICReg(PairMethod):
             "variance": s.variance * found.variance,
             "covariance": s.covariance * found.covariance,
         }
-        return Loss(terms, retrieval(one_BP, two_BP)._asdict(), one_BP.detach())
+        return Loss(terms, retrieval(one_BP, two_BP)._asdict(), one_BP.detach(), two_BP.detach())

@@ -11,11 +11,12 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from genossl import config, files
 from genossl.errors import InputError
@@ -24,6 +25,7 @@ from genossl.model.encoder import Encoder, Settings
 FORMAT = 1
 KEPT = 2  # states
 log = logging.getLogger("genossl")
+HasEncoder = TypeVar("HasEncoder", bound=nn.Module)
 
 
 def save_encoder(folder: Path, encoder: Encoder, **about: Any) -> None:
@@ -90,6 +92,28 @@ def load_encoder(path: str | Path, device: str = "cpu") -> Encoder:
     except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{weights}: does not fit encoder.json ({str(error).splitlines()[-1].strip()})") from None
     return encoder.to(device).eval()
+
+
+def save_heads(folder: Path, method: nn.Module) -> str:
+    """Write what of a method is not its encoder to heads.safetensors; returns its checksum."""
+    tensors = {n: t.detach().cpu().contiguous() for n, t in method.state_dict().items() if not n.startswith("encoder.")}
+    with files.atomic(folder / "heads.safetensors") as stream:
+        stream.write(save(tensors))
+    return files.sha256(folder / "heads.safetensors")
+
+
+def load_heads(path: str | Path, method: HasEncoder) -> HasEncoder:
+    """Give a method whose encoder is loaded the heads of the same run; InputError where they are not whole."""
+    weights, about = encoder_folder(path) / "heads.safetensors", describe(path)
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; expected beside the encoder as genossl pretrain writes it")
+    if files.sha256(weights) != about.get("heads_sha256"):
+        raise InputError(f"{weights}: is damaged, its checksum differs from the one in encoder.json")
+    try:
+        method.load_state_dict(load_file(weights), strict=False)
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{weights}: does not fit encoder.json ({str(error).splitlines()[-1].strip()})") from None
+    return method
 
 
 def untrained(path: str | Path, device: str = "cpu") -> Encoder:

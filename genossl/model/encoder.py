@@ -6,13 +6,16 @@ Two front ends make a frame out of the bases under it:
   `prefix` the profile of everything read so far goes through the same perceptron and is added to the context.
 * `conv`: a strided convolution without activation, as in Self-GenomeNet (Gündüz et al. 2023, Communications Biology
   6:928). It meets the linear input map of the recurrence, so the two matrices are multiplied once per call and the
-  convolution's channels are never formed: the same function and gradients at less than half the operations.
+  convolution's channels are never formed: the same function and gradients at less than half the operations. With a
+  stride of 1 it is the stem of methods that see single bases.
 
-Both use valid padding only and normalise over channels only, so a frame sees the bases [t * stride, t * stride + width)
+The context network is a recurrence, or the causal convolutions of wav2vec's aggregator (Schneider et al. 2019).
+
+Both front ends use valid padding only and normalise over channels only, so a frame sees the bases [t * stride, t * stride + width)
 and a context state sees nothing to the right of its frame.
 """
 
-# B sequences, L bases, T frames, D frame channels, C context channels, K k-mer positions of a frame, V kinds of k-mer
+# B sequences, L bases, A letters, T frames, D frame channels, C context channels, K k-mer positions of a frame, V kinds of k-mer
 
 from __future__ import annotations
 
@@ -25,7 +28,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genossl.errors import InputError
-from genossl.genome.alphabet import N
 from genossl.genome.kmers import codes, kinds
 
 
@@ -42,13 +44,17 @@ class Settings:
     stride: int = 100  # bases from a frame to the next
     hidden: int = 512  # hidden units of the perceptron (front kmer)
     channels: int = 256  # D, channels of a frame
-    rnn: Literal["gru", "lstm", "none"] = "gru"  # the context network; none leaves the profile of the prefix alone
+    rnn: Literal["gru", "lstm", "conv", "none"] = (
+        "gru"  # the context network: a recurrence, causal convolutions, or none but the profile of the prefix
+    )
+    layers: int = 4  # of causal convolutions (rnn conv): 3 frames wide, each dilated twice as far as the one before
     context: int = 256  # C, channels of a context state
     prefix: bool = True  # add the profile of the prefix read so far (front kmer)
+    mask: bool = False  # MASK has a channel of its own (front conv), for methods that hide bases; off: it reads as N
     dropout: float = 0.1  # in the perceptron, while training (front kmer)
 
     def __post_init__(self) -> None:
-        for name in ("width", "stride", "channels", "context", "hidden"):
+        for name in ("width", "stride", "channels", "context", "hidden", "layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         if not 0 <= self.dropout < 1:
@@ -71,7 +77,8 @@ class Frames(NamedTuple):
     """What the encoder has read, and what it needs to read on."""
 
     c: Tensor  # context states, float (B, T, C)
-    state: State | None
+    state: State
+    z: Tensor | None = None  # latents (B, T, D), where asked for: a frame before any context
 
 
 class Encoder(nn.Module):
@@ -87,15 +94,16 @@ class Encoder(nn.Module):
         self.width, self.stride, self.channels = s.width, s.stride, s.context
         self.gap = math.ceil(s.width / s.stride) - 1
         self.front: KmerFront | ConvFront = KmerFront(s) if s.front == "kmer" else ConvFront(s)
-        inputs = s.channels
-        self.rnn: nn.LSTM | nn.GRU | None = None
-        if s.rnn != "none":
-            self.rnn = (nn.LSTM if s.rnn == "lstm" else nn.GRU)(inputs, s.context, batch_first=True)
+        self.rnn: nn.LSTM | nn.GRU | CausalConvolutions | None = None
+        if s.rnn == "conv":
+            self.rnn = CausalConvolutions(s)
+        elif s.rnn != "none":
+            self.rnn = (nn.LSTM if s.rnn == "lstm" else nn.GRU)(s.channels, s.context, batch_first=True)
         if isinstance(self.front, KmerFront):
             self.norm = nn.LayerNorm(s.channels) if self.rnn else nn.Identity()
             self.out = nn.Linear(s.context, s.context) if self.rnn else nn.Identity()
             self.level = nn.Identity() if s.channels == s.context else nn.Linear(s.channels, s.context)
-        elif self.rnn:
+        else:
             _keras_initialisation(self.front, self.rnn)
 
     def frames(self, length: int) -> int:
@@ -107,40 +115,62 @@ class Encoder(nn.Module):
         if isinstance(self.front, KmerFront):
             self.front.fit(tokens_BL)
 
-    def forward(self, tokens_BL: Tensor, state: State | None = None, at_BS: Tensor | None = None) -> Frames:
+    def forward(
+        self, tokens_BL: Tensor, state: State | None = None, at_BS: Tensor | None = None, latents: bool = False
+    ) -> Frames:
         """Read B sequences of at least `width` bases; `state` continues a longer sequence exactly where it stopped.
 
-        With `at_BS` (frames, int64, B or 1 rows) only the states after those frames are formed: c is (B, S, C).
+        With `at_BS` (frames, int64, B or 1 rows) only the states after those frames are formed: c is (B, S, C). With
+        `latents` the frames before the context network come along, z (B, T, D).
         """
         if isinstance(self.front, ConvFront):
-            assert self.rnn is not None
-            patches_BTI = self.front.patches(tokens_BL)
-            weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
-            c_BTC, carried = self._recur(patches_BTI, state, self.front.folded(weight_ih, bias_ih))
+            folds = isinstance(self.rnn, nn.RNNBase) and not latents
+            z_BTD = None if folds else self.front(tokens_BL)
+            if isinstance(self.rnn, nn.RNNBase) and z_BTD is None:
+                weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
+                folded = self.front.folded(weight_ih, bias_ih)
+                c_BTC, carried = self._recur(self.front.patches(tokens_BL), state, folded)
+            else:
+                assert z_BTD is not None
+                c_BTC, carried = self._context(z_BTD, state)
             empty = c_BTC.new_zeros(len(tokens_BL), 0)
-            return Frames(_at(c_BTC, at_BS), State(carried, empty, empty))
+            return Frames(_at(c_BTC, at_BS), State(carried, empty, empty), z_BTD if latents else None)
         counts_BTV, valid_BT1 = self.front.counts(tokens_BL)
         before_BV = state.counts_BV if state else counts_BTV.new_zeros(len(tokens_BL), counts_BTV.shape[2])
         before_B1 = state.valid_B1 if state else valid_BT1.new_zeros(len(tokens_BL), 1)
         read_BTV, read_BT1 = before_BV[:, None] + counts_BTV.cumsum(1), before_B1[:, None] + valid_BT1.cumsum(1)
+        z_BTD = self.norm(self.front(counts_BTV, valid_BT1)) if self.rnn or latents else None
         c_BTC: Tensor | None = None
         carried: tuple[Tensor, ...] = ()
         if self.rnn:
-            z_BTD = self.norm(self.front(counts_BTV, valid_BT1))
-            weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
-            h_BTC, carried = self._recur(z_BTD, state, (weight_ih, bias_ih))
+            assert z_BTD is not None
+            h_BTC, carried = self._context(z_BTD, state)
             c_BTC = self.out(_at(h_BTC, at_BS))
         if self.settings.prefix:
             prefix_BTC = self.level(self.front(_at(read_BTV, at_BS), _at(read_BT1, at_BS)))
             c_BTC = prefix_BTC if c_BTC is None else c_BTC + prefix_BTC
         assert c_BTC is not None
-        return Frames(c_BTC, State(carried, read_BTV[:, -1], read_BT1[:, -1]))
+        return Frames(c_BTC, State(carried, read_BTV[:, -1], read_BT1[:, -1]), z_BTD if latents else None)
+
+    def latents(self, tokens_BL: Tensor) -> Tensor:
+        """The frames before the context network, z (B, T, D): each sees the bases under it and no others."""
+        if isinstance(self.front, ConvFront):
+            return self.front(tokens_BL)
+        return self.norm(self.front(*self.front.counts(tokens_BL)))
+
+    def _context(self, z_BTD: Tensor, state: State | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The context network over frames, from a state on."""
+        if isinstance(self.rnn, CausalConvolutions):
+            return self.rnn(z_BTD, state.rnn if state else None)
+        assert self.rnn is not None
+        weight_ih, _, bias_ih, _ = self.rnn.all_weights[0]
+        return self._recur(z_BTD, state, (weight_ih, bias_ih))
 
     def _recur(
         self, x_BTI: Tensor, state: State | None, weights: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the recurrence with the given input weights and bias (folded or not) and its own recurrent ones."""
-        assert self.rnn is not None
+        assert isinstance(self.rnn, nn.RNNBase)
         _, weight_hh, _, bias_hh = self.rnn.all_weights[0]
         x_BTI, flat = _one_dtype(x_BTI, [weights[0], weight_hh, weights[1], bias_hh])
         zero = x_BTI.new_zeros(1, len(x_BTI), self.rnn.hidden_size)
@@ -152,6 +182,30 @@ class Encoder(nn.Module):
             x_BTI, state.rnn[0].to(x_BTI.dtype) if state else zero, flat, True, 1, 0.0, self.training, False, True
         )
         return h_BTC.float(), (h,)
+
+
+class CausalConvolutions(nn.Module):
+    """wav2vec's aggregator: convolutions over frames, padded on the left only, with residuals scaled by sqrt(1/2).
+
+    Schneider, Baevski, Collobert, Auli 2019, arXiv 1904.05862, section 3.1; here 3 wide and dilated 1, 2, 4, ..., so
+    that `layers` of them see 2 ** (layers + 1) - 1 frames. Norms are over channels only.
+    """
+
+    def __init__(self, s: Settings) -> None:
+        super().__init__()
+        self.level = nn.Linear(s.channels, s.context)
+        self.norms = nn.ModuleList(nn.LayerNorm(s.context) for _ in range(s.layers))
+        self.layers = nn.ModuleList(nn.Conv1d(s.context, s.context, 3, dilation=2**i) for i in range(s.layers))
+
+    def forward(self, z_BTD: Tensor, tails: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Context states (B, T, C), and per layer the last frames that it has read, (B, 2 * dilation, C)."""
+        x_BTC, kept = self.level(z_BTD), []
+        for i, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
+            before = tails[i] if tails else x_BTC.new_zeros(len(x_BTC), 2 * 2**i, x_BTC.shape[2])
+            read_BTC = torch.cat([before, norm(x_BTC)], 1)
+            kept.append(read_BTC[:, -2 * 2**i :])
+            x_BTC = (x_BTC + F.gelu(layer(read_BTC.mT).mT)) * 0.5**0.5
+        return x_BTC.float(), tuple(kept)
 
 
 class KmerFront(nn.Module):
@@ -199,21 +253,25 @@ class KmerFront(nn.Module):
 
 
 class ConvFront(nn.Module):
-    """Conv1d(4, D, width, stride), valid, with bias and without activation: f of the paper."""
+    """Conv1d(4, D, width, stride), valid, with bias and without activation: f of the paper.
+
+    N is the zero vector. MASK is too, or has a fifth channel with `mask`.
+    """
 
     one_hot: Tensor
 
     def __init__(self, s: Settings) -> None:
         super().__init__()
         self.width, self.stride = s.width, s.stride
-        self.weight = nn.Parameter(torch.empty(s.channels, 4, s.width))
+        letters = [0, 1, 2, 3, 5] if s.mask else [0, 1, 2, 3]
+        self.weight = nn.Parameter(torch.empty(s.channels, len(letters), s.width))
         self.bias = nn.Parameter(torch.zeros(s.channels))
-        self.register_buffer("one_hot", torch.eye(6)[:, :N], persistent=False)  # N and MASK are the zero vector
+        self.register_buffer("one_hot", torch.eye(6)[:, letters], persistent=False)
 
     def patches(self, tokens_BL: Tensor) -> Tensor:
-        """One-hot bases under each frame, (B, T, 4 * width) in the order of the convolution's weights."""
-        x_BL4 = F.embedding(tokens_BL.int(), self.one_hot)
-        return x_BL4.unfold(1, self.width, self.stride).flatten(2)
+        """One-hot bases under each frame, (B, T, 4 * width), or 5 * width with a mask, in the order of the convolution's weights."""
+        x_BLA = F.embedding(tokens_BL.int(), self.one_hot)
+        return x_BLA.unfold(1, self.width, self.stride).flatten(2)
 
     def folded(self, weight_ih: Tensor, bias_ih: Tensor) -> tuple[Tensor, Tensor]:
         """The recurrence's input weights and bias as a function of patches instead of channels."""
@@ -256,11 +314,13 @@ def _one_dtype(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     return x.to(dtype), [w.to(dtype) for w in weights]
 
 
-def _keras_initialisation(front: ConvFront, rnn: nn.LSTM | nn.GRU) -> None:
+def _keras_initialisation(front: ConvFront, rnn: nn.Module | None) -> None:
     """The defaults that the paper's networks were initialised with."""
-    receptive = front.width
-    bound = math.sqrt(6 / (receptive * (4 + len(front.weight))))
+    channels, letters, receptive = front.weight.shape
+    bound = math.sqrt(6 / (receptive * (letters + channels)))
     nn.init.uniform_(front.weight, -bound, bound)
+    if not isinstance(rnn, nn.RNNBase):
+        return
     weight_ih, weight_hh, bias_ih, bias_hh = rnn.all_weights[0]
     nn.init.xavier_uniform_(weight_ih)
     nn.init.orthogonal_(weight_hh)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genossl.errors import InputError
+from genossl.genome.alphabet import reverse_complement
 from genossl.model.encoder import Encoder
 
 
@@ -23,6 +24,35 @@ def summary(encoder: Encoder, tokens_BL: Tensor) -> Tensor:
     """The context after the whole window, (B, C): what embeddings are made of."""
     last_11 = torch.full((1, 1), encoder.frames(tokens_BL.shape[1]) - 1, device=tokens_BL.device)
     return encoder(tokens_BL, at_BS=last_11).c[:, 0]
+
+
+def read_both_ways(encoder: Encoder, tokens_BL: Tensor) -> Tensor:
+    """What is read up to each frame from the left and, on the other strand, from the right, (B, T, 2C).
+
+    A causal encoder thus sees the whole window around every frame, and both directions share its weights. The window
+    must end with a frame, else the strands' frames do not cover the same bases: see check_whole_frames.
+    """
+    left_BTC, right_BTC = encoder(torch.cat([tokens_BL, reverse_complement(tokens_BL)])).c.chunk(2)
+    return torch.cat([left_BTC, right_BTC.flip(1)], -1)
+
+
+def check_whole_frames(name: str, length: int, encoder: Encoder) -> None:
+    """Raises InputError for windows that hold no frame or do not end with one."""
+    check_length(name, length, encoder)
+    if over := (length - encoder.width) % encoder.stride:
+        raise InputError(
+            f"{name}.length {length}: the last {over} bases are in no frame of {encoder.width} bases every "
+            f"{encoder.stride}; use {length - over} or {length - over + encoder.stride}"
+        )
+
+
+def check_sees_bases(name: str, encoder: Encoder, preset: str) -> None:
+    """Raises InputError for a front end that counts k-mers, from which single bases cannot be told."""
+    if encoder.settings.front != "conv":
+        raise InputError(
+            f"{name}: needs encoder.front conv, found {encoder.settings.front}, which counts and cannot tell single "
+            f"bases; start from --preset {preset}"
+        )
 
 
 def projector(inputs: int, outputs: int, hidden: int = 0, norm: bool = False) -> nn.Sequential:

@@ -24,6 +24,7 @@ class Loss(NamedTuple):
     terms: dict[str, Tensor]  # named scalars, weights already in; the trainer minimises their sum
     metrics: dict[str, Tensor]  # named scalars for the log: top1 and candidates where the task is a choice
     vectors: Tensor  # (N, P) what the loss compares, watched for collapse
+    partners: Tensor | None = None  # (N, P) what row by row should come to lie near `vectors`, where there is such
 
 
 class Method(nn.Module, abc.ABC):
@@ -33,6 +34,9 @@ class Method(nn.Module, abc.ABC):
     """
 
     Settings: ClassVar[type]
+    preset: ClassVar[str] = "default"  # what a run starts from that names no preset: an encoder that serves the method
+    partners: tuple[str, str] | None = None  # two token views that the pretext pairs row by row, if there are such
+    keeps_heads: ClassVar[bool] = False  # whether a verb uses what stands on the encoder after pretraining
 
     def __init__(self, settings: Any, encoder: Encoder) -> None:
         super().__init__()

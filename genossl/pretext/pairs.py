@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class PairMethod(Method):
     """A method on pairs, each window on either strand. Its Settings have length, distance, strand and most_n."""
 
+    partners = ("one_tokens", "two_tokens")
+
     def __init__(self, settings: Any, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
         check_length(type(self).__module__.rpartition(".")[2], settings.length, encoder)

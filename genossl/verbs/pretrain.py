@@ -13,6 +13,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,17 @@ from torch import Tensor
 from genossl import files, methods
 from genossl.errors import InputError, Stopped
 from genossl.genome.store import TokenStore
-from genossl.genome.windows import generator
+from genossl.genome.windows import Sampler, Shuffled, generator
 from genossl.model import checkpoint
-from genossl.model.collapse import Watch, effective_rank, spread
+from genossl.model.collapse import (
+    Watch,
+    alignment,
+    composition_retrieval,
+    effective_rank,
+    rank_me,
+    spread,
+    uniformity,
+)
 from genossl.model.encoder import Encoder, encoder_device
 from genossl.pretext.method import Loss, Method, Views
 from genossl.recipe import Loop, resolve
@@ -34,8 +43,12 @@ from genossl.recipe import Loop, resolve
 log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
 FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the result
+RANK_EVERY = 10  # steps between singular values, for which a GPU is waited for
 LINE_EVERY = 30  # seconds between lines of progress where there is no terminal
-COLUMNS = ("step", "split", "loss", "top1", "candidates", "std", "rank", "lr", "bases", "seconds")
+COLUMNS = (
+    "step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment", "uniformity", "lr",
+    "bases", "seconds",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +100,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     encoder = Encoder(shape)
     method = methods.load(recipe.name)(recipe.method, encoder)
     trainer = Trainer(settings, method, store, rows, device)
+    settings = trainer.settings
     states = Path(out) / "state"
     with files.disk(states):
         states.mkdir(parents=True, exist_ok=True)
@@ -129,9 +143,13 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     checkpoint.save_encoder(
         Path(out),
         encoder,
+        **({"heads_sha256": checkpoint.save_heads(Path(out), method)} if method.keeps_heads else {}),
+        audit=trainer.audit(),
+        flops=trainer.flops(),
+        order0_bits=trainer.order0_bits(),
         method=identity["method"],
         method_settings=identity["method_settings"],
-        pretrain=dataclasses.asdict(settings),
+        pretrain=dataclasses.asdict(recipe.pretrain),
         seed=settings.seed,
         length=method.length,
         steps=settings.steps,
@@ -168,9 +186,12 @@ class Trainer:
         self, settings: Loop, method: Method, store: TokenStore, rows: np.ndarray, device: torch.device
     ) -> None:
         self.settings, self.method, self.device = settings, method.to(device), device
-        self.sampler = method.sampler(store, rows)
+        self.sampler = self._sampler(store, rows)
         held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]
-        self.validation = method.sampler(store, held_out) if len(held_out) else None
+        self.validation = self._sampler(store, held_out) if len(held_out) else None
+        if settings.bases:
+            steps = max(1, round(settings.bases / method.bases(self._draw(self.sampler, STATISTICS))))
+            self.settings = settings = dataclasses.replace(settings, steps=steps)
         self.optimiser = torch.optim.AdamW(
             method.parameters(),
             lr=settings.lr,
@@ -185,8 +206,7 @@ class Trainer:
         self.step, self.bases, self.seconds = 0, 0, 0.0
 
     def fit_statistics(self) -> None:
-        rng = generator(self.settings.seed, 0, STATISTICS)
-        views = self._views(self.method.views(self.sampler.draw(2048, rng), rng))
+        views = self._views(self._draw(self.sampler, STATISTICS, 2048))
         tokens = [view.flatten(0, -2) for name, view in views.items() if name.endswith("_tokens")]
         self.method.encoder.fit_statistics(torch.cat(tokens))
 
@@ -240,6 +260,8 @@ class Trainer:
             waiting.append(_line(self.step, "train", loss, rate, self.bases))
             self.seconds += time.perf_counter() - started
             waiting[-1]["seconds"] = self.seconds
+            if self.step % RANK_EVERY == 0 or self.step == s.steps:
+                waiting[-1]["rankme"] = rank_me(loss.vectors)
             end, early = self.step == s.steps, asked()
             validate = self.validation is not None and (end or self.step % s.validate_every == 0)
             # reading a number waits for the GPU, so only every log_every steps, before a state is saved and at the end
@@ -281,15 +303,56 @@ class Trainer:
     def _validate(self, rate: float) -> dict[str, Any]:
         """The pretext on held-out genomes: the same windows each time."""
         assert self.validation is not None
-        rng = generator(self.settings.seed, 0, VALIDATION)
         self.method.eval()
-        views = self.method.views(self.validation.draw(self.settings.batch, rng), rng)
+        views = self._draw(self.validation, VALIDATION)
         with self.autocast:
             loss = self.method.loss(self._views(views))
         self.method.train()
         line = _line(self.step, "validation", loss, rate, self.bases)
-        line["seconds"] = self.seconds
+        line |= {"seconds": self.seconds, "rankme": rank_me(loss.vectors)}
         return _numbers(line)
+
+    def audit(self) -> dict[str, float]:
+        """How often GC content alone, and 4-mers alone, find the partner: what a pretext must beat to be no shortcut.
+
+        On held-out windows where there are any; empty for methods without partners.
+        """
+        if self.method.partners is None:
+            return {}
+        views = self._draw(self.validation or self.sampler, VALIDATION)
+        one_BL, two_BL = (views[name] for name in self.method.partners)
+        return composition_retrieval(one_BL, two_BL)
+
+    def flops(self) -> int:
+        """Floating-point operations of all steps, forward and backward, as torch counts them on one step."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        views = self._views(self._draw(self.sampler, STATISTICS))
+        self.method.eval()  # so that no running statistic moves
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about hardware that is not there
+            # fused recurrences are not counted, so they are taken apart
+            with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+                torch.stack(list(self.method.loss(views).terms.values())).sum().backward()
+        self.method.train()
+        self.method.zero_grad(set_to_none=True)
+        return counter.get_total_flops() * self.settings.steps
+
+    def order0_bits(self) -> float | None:
+        """Entropy of one base in the null control, where no method can know more; None in other runs."""
+        if not isinstance(self.sampler, Shuffled):
+            return None
+        share = self.sampler.share[self.sampler.share > 0]
+        return float(-(share * np.log2(share)).sum())
+
+    def _sampler(self, store: TokenStore, rows: np.ndarray) -> Sampler:
+        sampler = self.method.sampler(store, rows)
+        return Shuffled(sampler, store, rows) if self.settings.shuffled else sampler
+
+    def _draw(self, sampler: Sampler, stream: int, n: int = 0) -> Views:
+        """The views of a batch that is the same each time."""
+        rng = generator(self.settings.seed, 0, stream)
+        return self.method.views(sampler.draw(n or self.settings.batch, rng), rng)
 
     def _views(self, views: Views) -> Views:
         return {name: view.to(self.device, non_blocking=True) for name, view in views.items()}
@@ -324,10 +387,14 @@ def _line(step: int, split: str, loss: Loss, rate: float, bases: int) -> dict[st
         "split": split,
         "loss": torch.stack(list(loss.terms.values())).sum().detach(),
         "terms": {name: term.detach() for name, term in loss.terms.items()},
+        "bits": loss.metrics.get("bits"),
         "top1": loss.metrics.get("top1"),
         "candidates": loss.metrics.get("candidates"),
         "std": spread(loss.vectors),
         "rank": effective_rank(loss.vectors),
+        "rankme": None,
+        "alignment": None if loss.partners is None else alignment(loss.vectors, loss.partners),
+        "uniformity": uniformity(loss.vectors),
         "lr": rate,
         "bases": bases,
     }
