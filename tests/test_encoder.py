@@ -20,6 +20,10 @@ ENCODERS = {
     "kmer mlp": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=12, rnn="none", context=12),
     "conv lstm": dict(front="conv", width=24, stride=6, channels=32, rnn="lstm", context=16),
     "conv gru": dict(front="conv", width=20, stride=10, channels=32, rnn="gru", context=16),
+    "conv mask": dict(front="conv", width=20, stride=10, channels=32, rnn="gru", context=16, mask=True),
+    "bases": dict(front="conv", width=6, stride=1, channels=8, rnn="gru", context=16),
+    "kmer aggregator": dict(front="kmer", k=3, width=20, stride=20, hidden=16, channels=12, rnn="conv", context=12),
+    "conv aggregator": dict(front="conv", width=20, stride=10, channels=8, rnn="conv", context=16, layers=2),
 }
 
 
@@ -93,6 +97,17 @@ def test_state_makes_cuts_invisible(encoder):
     torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-5, atol=1e-5)
 
 
+def test_latents_are_frames_without_context(encoder):
+    x = tokens(2, 120)
+    read = encoder(x, latents=True)
+    assert read.z.shape == (2, encoder.frames(120), encoder.settings.channels)
+    torch.testing.assert_close(read.z, encoder.latents(x))
+    torch.testing.assert_close(read.c, encoder(x).c, rtol=1e-5, atol=1e-5)
+    assert encoder(x).z is None
+    alone = encoder.latents(x[:, encoder.stride : encoder.stride + encoder.width])
+    torch.testing.assert_close(alone[:, 0], read.z[:, 1], rtol=1e-5, atol=1e-5)
+
+
 def test_all_parameters_get_a_gradient(encoder):
     encoder.train()
     encoder(tokens(4, 120)).c.square().sum().backward()
@@ -121,6 +136,37 @@ def test_n_is_the_zero_vector_of_the_convolution():
     torch.testing.assert_close(encoder.front(x), plain)
     x[0, 5:9] = MASK
     torch.testing.assert_close(encoder.front(x), plain)
+
+
+def test_mask_has_a_channel_of_its_own_where_asked_for():
+    torch.manual_seed(0)
+    encoder = Encoder(Settings(**ENCODERS["conv mask"]))
+    x, y = tokens(1, 20), tokens(1, 20)
+    x[0, 7], y[0, 7] = N, MASK
+    moved = (encoder.front(y) - encoder.front(x))[0, 0]
+    torch.testing.assert_close(moved, encoder.front.weight[:, 4, 7], rtol=1e-4, atol=1e-6)
+
+
+def test_causal_convolutions_equal_padded_ones():
+    """Torch's convolution of the frames with as many zeros on the left; norms and residuals written out."""
+    torch.manual_seed(0)
+    encoder = Encoder(Settings(**ENCODERS["conv aggregator"]))
+    x = tokens(3, 120)
+    h = F.linear(encoder.front(x), encoder.rnn.level.weight, encoder.rnn.level.bias)
+    for i, (norm, layer) in enumerate(zip(encoder.rnn.norms, encoder.rnn.layers, strict=True)):
+        padded = F.pad(F.layer_norm(h, (16,), norm.weight, norm.bias).mT, (2 ** (i + 1), 0))
+        h = (h + F.gelu(F.conv1d(padded, layer.weight, layer.bias, dilation=2**i)).mT) / math.sqrt(2)
+    torch.testing.assert_close(encoder(x).c, h, rtol=1e-5, atol=1e-5)
+
+
+def test_causal_convolutions_see_so_many_frames():
+    torch.manual_seed(0)
+    encoder = Encoder(Settings(front="conv", width=4, stride=4, channels=8, rnn="conv", context=8, layers=3))
+    x = tokens(1, 4 * 40)
+    y = x.clone()
+    y[0, 0] = (y[0, 0] + 1) % 4
+    moved = (encoder(y).c - encoder(x).c)[0].abs().amax(1) > 0
+    assert moved.nonzero().flatten().tolist() == list(range(2**4 - 1))
 
 
 def test_counts_equal_counting_by_hand():

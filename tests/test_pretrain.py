@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import planted
 import pytest
 import torch
@@ -21,6 +23,8 @@ from click.testing import CliRunner
 from genossl import config, files, methods
 from genossl.cli import cli
 from genossl.errors import InputError, Stopped
+from genossl.genome import windows
+from genossl.genome.store import TokenStore
 from genossl.model.checkpoint import load_encoder
 from genossl.verbs import pretrain
 
@@ -439,3 +443,82 @@ def test_a_healthy_run_never_warns(tmp_path, caplog, seed):
 def test_a_run_never_goes_into_a_store(data):
     with pytest.raises(InputError, match="is a token store; expected a folder of its own"):
         pretrain.run(data, data, settings())
+
+
+def test_a_budget_in_bases_takes_the_place_of_steps(data, tmp_path):
+    pretrain.run(data, tmp_path / "run", settings(bases=10 * 16 * 2 * 100))
+    about = files.read_json(tmp_path / "run" / "encoder.json")
+    assert (about["steps"], about["bases_seen"]) == (10, 10 * 16 * 2 * 100)
+    assert about["pretrain"]["steps"] == 40  # as asked, so that the same command finds its own run
+    pretrain.run(data, tmp_path / "run", settings(bases=10 * 16 * 2 * 100))
+
+
+def test_shuffled_bases_have_the_composition_of_the_genomes_and_nothing_else(data):
+    store = TokenStore.open(data)
+    rows = store.select({"train"})
+    plain = windows.Windows(store, rows, 200)
+    null = windows.Shuffled(plain, store, rows)
+    drawn, shuffled = (sampler.draw(500, windows.generator(0, 0)) for sampler in (plain, null))
+    assert torch.equal(drawn.start, shuffled.start)
+    known = np.concatenate(
+        [store.tokens[c.offset : c.offset + c.length] for c in store.contigs.iloc[rows].itertuples()]
+    )
+    expected = np.bincount(known, minlength=4)[:4] / len(known)
+    np.testing.assert_allclose(null.share, expected)
+    pairs = np.bincount((shuffled.tokens[:, :-1].int() * 4 + shuffled.tokens[:, 1:].int()).flatten(), minlength=16)
+    independent = np.outer(expected, expected).ravel()
+    z = (pairs / pairs.sum() - independent) / np.sqrt(independent * (1 - independent) / pairs.sum())
+    assert np.abs(z).max() < 5
+    real = np.bincount((drawn.tokens[:, :-1].int() * 4 + drawn.tokens[:, 1:].int()).flatten(), minlength=16)
+    assert np.abs((real / real.sum() - independent) / np.sqrt(independent / real.sum())).max() > 10
+
+
+def test_shuffling_leaves_n_where_it_was():
+    tokens = torch.tensor([[0, 1, 4, 3, 5, 2]], dtype=torch.uint8)
+    batch = windows.Batch(tokens, *[torch.zeros(1, dtype=torch.int64)] * 3)
+    sampler = types.SimpleNamespace(draw=lambda n, rng: batch)
+    store = types.SimpleNamespace(
+        tokens=tokens[0].numpy(), contigs=pd.DataFrame({"genome": ["g"], "contig": ["c"], "offset": [0], "length": [6]})
+    )
+    found = windows.Shuffled(sampler, store, np.array([0])).draw(1, windows.generator(0, 0)).tokens
+    assert found[0, 2] == 4
+    assert found[0, 4] == 5
+    assert (found[0, [0, 1, 3, 5]] < 4).all()
+
+
+def test_a_null_run_says_what_entropy_is_left(data, tmp_path):
+    pretrain.run(data, tmp_path / "run", settings(steps=2, shuffled=True))
+    about = files.read_json(tmp_path / "run" / "encoder.json")
+    assert 1.9 < about["order0_bits"] <= 2
+    pretrain.run(data, tmp_path / "plain", settings(steps=2))
+    assert files.read_json(tmp_path / "plain" / "encoder.json")["order0_bits"] is None
+
+
+def test_the_audit_tells_what_composition_alone_finds(data, tmp_path):
+    pretrain.run(data, tmp_path / "run", settings(steps=2))
+    audit = files.read_json(tmp_path / "run" / "encoder.json")["audit"]
+    assert audit["candidates"] == 16
+    assert 0 <= audit["gc"] <= 1
+    assert 0 <= audit["kmer4"] <= 1
+    pretrain.run(data, tmp_path / "paper", config.merge(settings(steps=2), {"self_genomenet": {"distance": 0}}))
+    assert files.read_json(tmp_path / "paper" / "encoder.json")["audit"] == {}
+
+
+def test_flops_are_those_of_the_matrices(data, tmp_path):
+    """A published network: input, recurrent and head matrices, a multiplication is two operations."""
+    width, stride, d, c, b, length = 20, 10, 8, 12, 16, 100
+    recipe = {
+        "pretrain": {"steps": 3, "batch": b, "validate_every": 0},
+        "encoder": {"front": "conv", "width": width, "stride": stride, "channels": d, "rnn": "gru", "context": c},
+        "self_genomenet": {"length": length, "distance": 200, "projection": 0, "splits": 1, "temperature": 0},
+    }
+    pretrain.run(data, tmp_path / "run", recipe)
+    rows, frames = 2 * b, (length - width) // stride + 1
+    fold = 2 * 3 * c * d * 4 * width + 2 * 3 * c * d
+    read = 2 * rows * frames * 3 * c * 4 * width
+    recur = 2 * rows * frames * 3 * c * c
+    head, logits = 2 * rows * c * c, 2 * rows * rows * c
+    bases_need_no_gradient = read
+    expected = 3 * (fold + read + recur + head + logits) - bases_need_no_gradient
+    found = files.read_json(tmp_path / "run" / "encoder.json")["flops"] / 3
+    assert found == pytest.approx(expected, rel=0.01)

@@ -11,11 +11,12 @@ Two front ends make a frame out of the bases under it:
 
 The context network is a recurrence, or the causal convolutions of wav2vec's aggregator (Schneider et al. 2019).
 
-Both front ends use valid padding only and normalise over channels only, so a frame sees the bases [t * stride, t * stride + width)
-and a context state sees nothing to the right of its frame.
+Both front ends use valid padding only and normalise over channels only, so a frame sees the bases
+[t * stride, t * stride + width) and a context state sees nothing to the right of its frame.
 """
 
-# B sequences, L bases, A letters, T frames, D frame channels, C context channels, K k-mer positions of a frame, V kinds of k-mer
+# B sequences, L bases, A letters, T frames, D frame channels, C context channels
+# K k-mer positions of a frame, V kinds of k-mer
 
 from __future__ import annotations
 
@@ -269,7 +270,7 @@ class ConvFront(nn.Module):
         self.register_buffer("one_hot", torch.eye(6)[:, letters], persistent=False)
 
     def patches(self, tokens_BL: Tensor) -> Tensor:
-        """One-hot bases under each frame, (B, T, 4 * width), or 5 * width with a mask, in the order of the convolution's weights."""
+        """One-hot letters under each frame, (B, T, A * width) in the order of the convolution's weights."""
         x_BLA = F.embedding(tokens_BL.int(), self.one_hot)
         return x_BLA.unfold(1, self.width, self.stride).flatten(2)
 
