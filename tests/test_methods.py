@@ -12,8 +12,10 @@ import numpy as np
 import planted
 import pytest
 import torch
+from click.testing import CliRunner
 
 from genossl import methods
+from genossl.cli import cli
 from genossl.errors import InputError
 from genossl.genome.store import TokenStore
 from genossl.genome.windows import generator
@@ -216,6 +218,15 @@ def test_settings_are_frozen_and_each_has_a_default_and_a_comment(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_paper_stands_in_the_menu(name):
+    doc = inspect.getdoc(inspect.getmodule(methods.load(name)))
+    assert verb.papers(doc)
+    menu = verb.run(None)
+    at = next(i for i, line in enumerate(menu) if line.startswith(f"{name} "))
+    assert all(paper in menu[at + 1] for paper in verb.papers(doc))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_command_line_shows_it_with_its_settings(name):
     assert any(line.startswith(f"{name} ") or line.startswith(f"{name}:") for line in verb.run(None)), verb.run(None)
     shown = "\n".join(verb.run(name))
@@ -262,3 +273,65 @@ def test_views_that_are_partners_are_rows_side_by_side(name, store):
 def test_an_unknown_method_is_refused_with_the_list():
     with pytest.raises(InputError, match=r"method 'no_such' is unknown; available: .*self_genomenet"):
         methods.load("no_such")
+
+
+TWELFTH = '''
+"""GC: the last state says how much of the window is G or C."""
+
+import dataclasses
+
+import torch
+
+from genossl.genome.windows import Windows
+from genossl.pretext.heads import summary
+from genossl.pretext.method import Loss, Method
+
+
+class GC(Method):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Settings:
+        length: int = 100  # bases
+
+    def __init__(self, settings, encoder):
+        super().__init__(settings, encoder)
+        self.head = torch.nn.Linear(encoder.channels, 1)
+
+    @property
+    def length(self):
+        return self.settings.length
+
+    def sampler(self, store, rows):
+        return Windows(store, rows, self.length)
+
+    def views(self, batch, rng):
+        return {"window_tokens": batch.tokens}
+
+    def loss(self, views):
+        tokens = views["window_tokens"]
+        state = summary(self.encoder, tokens)
+        share = ((tokens == 1) | (tokens == 2)).float().mean(1, keepdim=True)
+        return Loss({"error": (self.head(state) - share).square().mean()}, {}, state.detach())
+'''
+
+
+def test_a_further_method_is_one_file(monkeypatch, tmp_path, tiny_store):
+    """Written into a folder of the menu, it is listed, shown, trained, resumed from and embedded with."""
+    (tmp_path / "menu").mkdir()
+    (tmp_path / "menu" / "twelfth.py").write_text(TWELFTH)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "menu")])
+    assert "twelfth" in methods.available()
+
+    def genossl(*arguments) -> str:
+        found = CliRunner().invoke(cli, list(map(str, arguments)))
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    run = tmp_path / "run"
+    small = ["--set", "pretrain.steps=3", "--set", "pretrain.batch=4", "--set", "encoder.hidden=8"]
+    assert "how much of the window is G or C" in genossl("methods")
+    assert "length" in genossl("methods", "twelfth")
+    assert "window_tokens (100 bases)" in genossl("preview", tiny_store, "--method", "twelfth")
+    genossl("pretrain", tiny_store, "--out", run, "--method", "twelfth", *small)
+    table = tmp_path / "vectors.npy"
+    genossl("embed", run, tiny_store, "--out", table)
+    assert np.load(table).shape[1] == 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 
 from genossl.config import described
@@ -10,11 +11,24 @@ from genossl.methods import available, load
 
 
 def run(name: str | None = None) -> list[str]:
-    """Every method in a line, or one with its description and settings. Raises InputError for an unknown name."""
+    """Every method with its paper and preset, or one with its description and settings.
+
+    Raises InputError for an unknown name.
+    """
     if name is None:
-        found = [(n, inspect.getdoc(sys.modules[load(n).__module__]) or "") for n in available()]
-        return [f"{n:16s} {doc.splitlines()[0].partition(': ')[2]}" for n, doc in found]
+        lines = []
+        for known in available():
+            kind = load(known)
+            doc = inspect.getdoc(sys.modules[kind.__module__]) or ""
+            lines.append(f"{known:16s} {doc.splitlines()[0].partition(': ')[2]}")
+            lines.append(f"{'':16s} {', '.join(papers(doc))}; starts from --preset {kind.preset}")
+        return lines
     kind = load(name)
     module = sys.modules[kind.__module__]
     fields = described(inspect.getsource(module), "Settings")
     return [inspect.getdoc(module) or "", "", f"Settings (--set {name}.KEY=VALUE):", *fields]
+
+
+def papers(doc: str) -> list[str]:
+    """What a method's docstring cites, each once: arXiv numbers and DOIs."""
+    return list(dict.fromkeys(re.findall(r"arXiv \d{4}\.\d{4,5}|doi 10\.[^\s,;)]*[^\s,;).]", doc)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from genossl import methods
 from genossl.genome.alphabet import decode
 from genossl.genome.store import TokenStore
@@ -15,6 +13,7 @@ from genossl.model.encoder import Encoder
 from genossl.recipe import resolve
 
 ROW = 60  # letters per line
+SHOWN = 12  # numbers of a row of them
 BATCH = 64  # windows drawn, more than any view has entries of another kind
 
 
@@ -36,12 +35,15 @@ def run(store_folder: Path, mapping: dict[str, Any], rows: int = 1) -> list[str]
         places = ", ".join(f"{contig.contig}:{start}-{start + length}" for start in starts)
         lines.append(f"window {row + 1}: genome {contig.genome}, {places}")
         for name, view in views.items():
-            if view.dtype == torch.uint8 and view.ndim >= 2:
+            if name.endswith("_tokens"):
                 letters = decode(view[row].reshape(-1))
                 lines.append(f"  {name} ({len(letters)} bases)")
                 lines += [f"    {letters[at : at + ROW]}" for at in range(0, len(letters), ROW)]
             elif view.ndim == 1 and len(view) == len(views[next(iter(views))]):
                 lines.append(f"  {name} {view[row].item()}")
+            elif view.ndim >= 2:
+                shown = ", ".join(f"{value:g}" for value in view[min(row, len(view) - 1)].flatten()[:SHOWN].tolist())
+                lines.append(f"  {name} {shown}, ... ({' x '.join(map(str, view.shape[1:]))} numbers)")
             else:
                 lines.append(f"  {name} {view.tolist()}")
     return lines
