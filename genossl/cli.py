@@ -125,7 +125,8 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
     """Read genomes into a token store.
 
     PATH is FASTA or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with the
-    columns genome and path, any others kept), or - for standard input.
+    columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or -
+    for standard input.
     """
     from genossl import config
     from genossl.verbs import ingest as verb

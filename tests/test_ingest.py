@@ -182,11 +182,20 @@ def test_genbank_features(data: Path, tmp_path: Path) -> None:
     assert store.meta["genomes"][0]["n_N"] == 4
     assert store.meta["genomes"][0]["n_iupac"] == 2
     assert store.features().drop(columns=["genome", "contig"]).values.tolist() == [
-        [3, 12, "+", "gene", "abc", "", "", ""],
-        [3, 12, "+", "CDS", "T_1", "small thing", "MK", ""],
-        [0, 36, "-", "CDS", "P1.1", "", "", "30-36,0-6"],
-        [12, 20, "+", "tRNA", "", "", "", ""],
+        [3, 12, "+", "gene", "abc", "", "", "", 0, "", ""],
+        [3, 12, "+", "CDS", "T_1", "small thing", "MK", "", 0, "", ""],
+        [0, 36, "-", "CDS", "P1.1", "", "", "30-36,0-6", 0, "", ""],
+        [12, 20, "+", "tRNA", "", "", "", "", 0, "", "partial"],
     ]
+
+
+def test_genbank_phase_code_and_flags(tmp_path: Path) -> None:
+    text = GENBANK.replace('/locus_tag="T_1"', '/locus_tag="T_1"\n                     /codon_start=2\n')
+    text = text.replace("/codon_start=2\n", "/codon_start=2\n                     /transl_table=4")
+    text = text.replace('/protein_id="P1.1"', '/protein_id="P1.1"\n                     /pseudo')
+    ingest.run([str(write(tmp_path, {"x.gb": text}) / "x.gb")], tmp_path / "store", Settings())
+    rows = TokenStore.open(tmp_path / "store").features()[["type", "phase", "table", "flags"]].values.tolist()
+    assert rows[1:3] == [["CDS", 1, "4", ""], ["CDS", 0, "", "pseudo"]]
 
 
 def test_features_of_dropped_contigs_go_too(tmp_path: Path) -> None:

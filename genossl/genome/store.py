@@ -21,7 +21,14 @@ from genossl.genome.alphabet import N
 
 FORMAT = 1
 CONTIGS = ("genome", "contig", "offset", "length", "n_N", "source", "sha256")
-FEATURES = ("genome", "contig", "start", "end", "strand", "type", "id", "product", "translation", "parts")
+FEATURES = (
+    "genome", "contig", "start", "end", "strand", "type", "id", "product", "translation",
+    "parts",  # start-end,..., read 5' to 3'; "" for one piece
+    "phase",  # bases before the first whole codon
+    "table",  # number of the genetic code; "" where the record does not say
+    "flags",  # pseudo, partial
+)  # fmt: skip
+FEATURE_TYPES = ("CDS", "gene", "rRNA", "tRNA")
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,10 @@ class TokenStore:
         """Genes as FEATURES names them, 0-based and half-open; no row where no annotation came along."""
         path = self.folder / "features.tsv"
         table = _table(path, FEATURES) if path.exists() else pd.DataFrame(columns=list(FEATURES), dtype=object)
-        return table.astype({"start": int, "end": int})
+        return table.astype({"start": int, "end": int, "phase": int})
 
     def checksum(self) -> str:
-        """SHA-256 that stands for tokens and contig table, as recorded when the store was written."""
+        """SHA-256 that stands for tokens, contig table and features, as recorded when the store was written."""
         return self.meta["checksum"]
 
     def verify(self) -> None:
@@ -135,7 +142,8 @@ class Writer:
         write_tsv(self.folder / "genomes.tsv", genomes)
         if features is not None:
             write_tsv(self.folder / "features.tsv", features)
-        sums = {name: sha256(self.folder / name) for name in ("tokens.bin", "contigs.tsv")}
+        named = ("tokens.bin", "contigs.tsv", *(() if features is None else ("features.tsv",)))
+        sums = {name: sha256(self.folder / name) for name in named}
         totals = {"contigs": len(self._rows), "bases": self._end, "n_genomes": len(genomes)}
         checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
         write_json(

@@ -39,6 +39,7 @@ class Batch:
     contig: Tensor
     start: Tensor
     protein: Tensor | None = None  # residues uint8 (B, M) of the sampler of genes
+    gene: Tensor | None = None  # int64 (B,), equal for genes of one and the same protein
 
 
 class Sampler(Protocol):

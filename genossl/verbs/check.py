@@ -123,7 +123,8 @@ def _sheet(path: str, key: str) -> Any:
     names = sheet[key]
     wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
-    wrong += [f"{p}: no such file, looked for beside the sheet" for p in sheet["path"] if not _is_file(path, p)]
+    files = [*sheet["path"], *(p for p in sheet.get("features", []) if p and key == "genome")]
+    wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_file(path, p)]
     if key == "genome" and "split" in sheet:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
         strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))

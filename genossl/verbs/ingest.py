@@ -1,6 +1,7 @@
 """FASTA and GenBank files to a token store. `genossl ingest PATH... --out STORE`
 
-A PATH is a file, a folder of such files, a sheet (TSV: genome, path, [split], any metadata) or `-`, standard input.
+A PATH is a file, a folder of such files, a sheet (TSV: genome, path, [split], [features: a GFF3 of the FASTA's genes],
+any metadata) or `-`, standard input.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ import pandas as pd
 
 from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
-from genossl.genome import fasta
+from genossl.genome import fasta, gff
 from genossl.genome.alphabet import N
 from genossl.genome.source import Source
-from genossl.genome.store import FEATURES, Writer
+from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
 FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa")
 GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
-FEATURE_TYPES = ("CDS", "gene", "rRNA", "tRNA")
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
 
@@ -49,6 +49,7 @@ class Genome:
     name: str
     path: str
     split: str = ""
+    features: str = ""  # path of a GFF3
     metadata: dict[str, str] = field(default_factory=dict)
     records: int = 0
     counts: fasta.Counts = field(default_factory=fasta.Counts)  # letters of all records, kept or not
@@ -93,6 +94,7 @@ def run(paths: list[str], out: str | Path, settings: Settings = Settings()) -> p
                 meta={"policy": asdict(settings), "genomes": [g.summary() for g in genomes]},
             )
         inputs = {g.name: Path(g.path) for g in genomes if g.path != "-"}
+        inputs |= {f"{g.name} features": Path(g.features) for g in genomes if g.features}
         inputs |= {f"sheet {i}": sheet for i, sheet in enumerate(sheets, 1)}
         write_provenance(folder / "store.json", "ingest", settings, inputs)
     return summary
@@ -161,7 +163,7 @@ def _sheet(path: Path) -> list[Genome]:
     for i, row in enumerate(read_sheet(path, ("genome", "path")).to_dict("records"), 1):
         row = {str(key): str(value) for key, value in row.items()}
         name, split = row.pop("genome"), row.pop("split", "")
-        file = path.parent / row.pop("path")
+        file, annotation = path.parent / row.pop("path"), row.pop("features", "")
         if not name:
             raise InputError(f"{path} row {i}: found no genome name, expected one")
         if split.lower() not in SPLITS:
@@ -169,7 +171,10 @@ def _sheet(path: Path) -> list[Genome]:
             raise InputError(f"{path} row {i}, genome {name!r}: found split {split!r}, expected {expected} or none")
         if not file.is_file():
             raise InputError(f"{path} row {i}, genome {name!r}: {file}: no such file")
-        genomes.append(Genome(name, str(file), SPLITS[split.lower()], row))
+        if annotation and not (path.parent / annotation).is_file():
+            raise InputError(f"{path} row {i}, genome {name!r}: {path.parent / annotation}: no such file")
+        annotation = str(path.parent / annotation) if annotation else ""
+        genomes.append(Genome(name, str(file), SPLITS[split.lower()], annotation, row))
     return genomes
 
 
@@ -181,13 +186,18 @@ def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Setti
     digest = hashlib.sha256()
     source = Source(genome.path, settings.max_ratio or None, digest)
     is_genbank = re.match(rb"\s*LOCUS\s", source.head) is not None
+    if is_genbank and genome.features:
+        source.close()
+        raise InputError(f"{source.path}: is GenBank, which brings its own features; leave {genome.features} out")
     first_feature = len(features)
     policy: dict[str, Any] = {"ambiguous": settings.ambiguous, "lowercase": settings.lowercase}
     items = _genbank(source, genome, features, policy) if is_genbank else fasta.scan(source, **policy)
     dropped: set[str] = set()
+    lengths: dict[str, int] = {}
     contig, length, tally = "", 0, np.zeros(2, np.int64)  # of this contig: N, GC
 
     def end() -> None:
+        lengths[contig] = length
         keep = length >= settings.min_contig
         writer.end(keep)
         genome.records += 1
@@ -216,6 +226,9 @@ def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Setti
             f"{source.path}: found no contig of {settings.min_contig:,} bases or more in genome {genome.name!r}, "
             "expected one; lower min_contig or leave the genome out"
         )
+    if genome.features:
+        annotation = Source(genome.features, settings.max_ratio or None)
+        features += [(genome.name, *row) for row in gff.read(annotation, lengths, source.path)]
     features[first_feature:] = [row for row in features[first_feature:] if row[1] not in dropped]
     genome.sha256 = digest.hexdigest()
 
@@ -259,7 +272,7 @@ def _genbank(
 
 
 def _feature(feature: Any) -> tuple:
-    """start, end, strand, type, id, product, translation, parts.
+    """start, end, strand, type, id, product, translation, parts, phase, table, flags.
 
     A joined feature (exons, or one across the origin of a circular contig) has parts, read 5' to 3', and start and end
     are its extent; parts is "" for a feature in one piece.
@@ -269,9 +282,17 @@ def _feature(feature: Any) -> tuple:
         values = [" ".join(feature.qualifiers[name][0].split()) for name in names if feature.qualifiers.get(name)]
         return next(filter(None, values), "")
 
+    from Bio.SeqFeature import ExactPosition
+
     where = feature.location
     parts = ",".join(f"{int(p.start)}-{int(p.end)}" for p in where.parts) if len(where.parts) > 1 else ""
     strand = {1: "+", -1: "-"}.get(where.strand, ".")
     protein = first("translation").replace(" ", "")
     name = first("locus_tag", "protein_id", "gene")
-    return int(where.start), int(where.end), strand, feature.type, name, first("product"), protein, parts
+    begins = first("codon_start") or "1"
+    phase = int(begins) - 1 if begins in ("1", "2", "3") else 0
+    exact = all(isinstance(at, ExactPosition) for part in where.parts for at in (part.start, part.end))
+    pseudo = feature.qualifiers.keys() & {"pseudo", "pseudogene"}
+    flags = ",".join((["pseudo"] if pseudo else []) + ([] if exact else ["partial"]))
+    place = (int(where.start), int(where.end), strand)
+    return *place, feature.type, name, first("product"), protein, parts, phase, first("transl_table"), flags

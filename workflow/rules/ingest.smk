@@ -6,6 +6,11 @@ rule ingest:
     input:
         sheet=config["genomes"],
         genomes=[Path(config["genomes"]).parent / path for path in GENOMES["path"]],
+        features=[
+            Path(config["genomes"]).parent / path
+            for path in GENOMES.get("features", [])
+            if path
+        ],
     output:
         store=directory(f"{RESULTS}/store"),
     log:
