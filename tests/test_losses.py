@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from genossl.pretext.losses import info_nce
+from genossl.pretext.losses import diversity, info_nce, logistic_contrast, matching, softmax_contrast
 
 
 def by_hand(q, k, temperature, excluded=None):
@@ -98,3 +98,75 @@ def test_leading_dimensions_are_averaged():
     q, k = torch.randn(3, 2, 8, 5), torch.randn(3, 2, 8, 5)
     parts = [info_nce(q[i, j], k[i, j], 0.1).loss for i in range(3) for j in range(2)]
     assert torch.allclose(info_nce(q, k, 0.1).loss, torch.stack(parts).mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_matching_rows_equals_cross_entropy_of_the_diagonal(temperature, exclude):
+    torch.manual_seed(0)
+    q, k = torch.randn(3, 2, 9, 5), torch.randn(3, 2, 9, 5)
+    excluded = torch.rand(3, 1, 9, 9) < 0.3 if exclude else None
+    losses = []
+    for i in range(3):
+        for j in range(2):
+            for r in range(9):
+                kept = [c for c in range(9) if c == r or excluded is None or not excluded[i, 0, r, c]]
+                scores = torch.stack([q[i, j, r] @ k[i, j, c] for c in kept])
+                if temperature:
+                    norms = torch.stack([q[i, j, r].norm() * k[i, j, c].norm() for c in kept])
+                    scores = scores / norms / temperature
+                losses.append(F.cross_entropy(scores, torch.tensor(kept.index(r))).item())
+    found = matching(q, k, temperature, excluded)
+    assert found.loss.item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+def test_matching_has_the_values_of_cpc_and_wav2vec_for_a_context_of_zero():
+    """log 129 and log 11: what the reference implementations give for 128 and for 10 negatives."""
+    assert matching(torch.zeros(129, 4), torch.randn(129, 4), 0.0).loss.item() == pytest.approx(4.859813, abs=1e-6)
+    eleven = softmax_contrast(torch.zeros(5), torch.zeros(5, 10), torch.zeros(5, 10, dtype=torch.bool))
+    assert eleven.loss.item() == pytest.approx(2.397896, abs=1e-6)
+    assert eleven.candidates.item() == 11
+    assert eleven.top1.item() == 0  # a tie is no answer
+
+
+def test_logistic_contrast_is_binary_cross_entropy_with_every_candidate_counting():
+    torch.manual_seed(0)
+    positive, negative = torch.randn(4, 6), 3 * torch.randn(4, 6, 5)
+    scores = torch.cat([positive[..., None], negative], -1)
+    label = torch.zeros_like(scores).index_fill(-1, torch.tensor([0]), 1.0)
+    expected = F.binary_cross_entropy_with_logits(scores, label, reduction="none").sum(-1).mean()
+    found = logistic_contrast(positive, negative)
+    torch.testing.assert_close(found.loss, expected)
+    assert found.top1.item() == pytest.approx((scores.argmax(-1) == 0).float().mean().item())
+    assert found.candidates.item() == 6
+    assert logistic_contrast(torch.zeros(3), torch.zeros(3, 10)).loss.item() == pytest.approx(11 * math.log(2))
+
+
+def test_excluded_distractors_are_as_if_they_were_not_there():
+    torch.manual_seed(0)
+    positive, negative = torch.randn(6), torch.randn(6, 5)
+    excluded = torch.zeros(6, 5, dtype=torch.bool)
+    excluded[:, [1, 4]] = True
+    fewer = softmax_contrast(positive, negative[:, [0, 2, 3]], torch.zeros(6, 3, dtype=torch.bool))
+    found = softmax_contrast(positive, negative, excluded)
+    assert all(torch.allclose(a, b) for a, b in zip(found, fewer, strict=True))
+    none = softmax_contrast(positive.requires_grad_(), negative, torch.ones_like(excluded))
+    none.loss.backward()
+    assert none.loss.item() == 0
+    assert positive.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("groups,entries", [(2, 320), (1, 5), (4, 64)])
+def test_diversity_is_0_for_all_entries_and_largest_for_one(groups, entries):
+    size = groups * entries
+    uniform = torch.full((groups, entries), 1 / entries)
+    one = torch.eye(entries)[:1].repeat(groups, 1)
+    assert diversity(uniform).item() == pytest.approx(0, abs=1e-5)
+    assert diversity(one).item() == pytest.approx((size - groups) / size, abs=1e-6)
+    if size == 640:
+        assert diversity(one).item() == pytest.approx(0.996875, abs=1e-6)
+    half = torch.where(torch.arange(entries) < entries // 2, 1.0, 0.0).repeat(groups, 1) / (entries // 2)
+    assert diversity(half).item() == pytest.approx(1 - groups * (entries // 2) / size, abs=1e-5)
+    one.requires_grad_()
+    diversity(one).backward()
+    assert one.grad.isfinite().all()

@@ -174,3 +174,39 @@ def test_equals_a_compact_second_writing():
     y = torch.arange(14).roll(-7).repeat(m)
     expected = F.cross_entropy(s.reshape(m * 14, 14), y)
     torch.testing.assert_close(method.loss(views).terms["contrast"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_bases_are_a_second_term_beside_an_unchanged_first():
+    settings = dict(length=150, distance=300, splits=3)
+    plain, views = made(CONV, **settings)
+    joint, both = made(CONV, masked=0.5, **settings)
+    assert all(torch.equal(both[key], views[key]) for key in views)
+    assert set(both) - set(views) == {"masked_tokens", "wanted"}
+    assert (plain.bases(views), joint.bases(both)) == (2 * 6 * 150, 3 * 6 * 150)
+    loss, expected = joint.loss(both), plain.loss(views)
+    assert torch.equal(loss.terms["contrast"], expected.terms["contrast"])
+    assert set(loss.terms) == {"contrast", "masked"}
+    answer = joint.cloze(joint.encoder, both["masked_tokens"], both["wanted"])
+    torch.testing.assert_close(loss.terms["masked"], 0.5 * answer.loss)
+    torch.testing.assert_close(loss.metrics["bits"], answer.loss / math.log(2))
+    sum(loss.terms.values()).backward()
+    assert all(p.grad.abs().sum() > 0 for p in joint.parameters())
+
+
+def test_hidden_bases_are_those_of_the_window_that_is_read():
+    _, views = made(CONV, batch=64, length=150, distance=300, masked=1.0)
+    read, masked, wanted = views["read_tokens"], views["masked_tokens"], views["wanted"]
+    chosen = wanted < 4
+    asked = 64 * 132  # 22 frames every 6 bases
+    assert abs(chosen.sum() - 0.15 * asked) < 4 * (asked * 0.15 * 0.85) ** 0.5
+    assert torch.equal(wanted[chosen], read[chosen])
+    assert torch.equal(masked[~chosen], read[~chosen])
+    assert 0.7 < (masked[chosen] == 5).float().mean() < 0.9
+
+
+def test_without_hidden_bases_nothing_is_added():
+    plain, views = made(CONV, length=150, distance=300)
+    assert not [key for key in plain.state_dict() if "cloze" in key]
+    assert "masked_tokens" not in views
+    with pytest.raises(InputError, match=r"self_genomenet: needs encoder\.front conv.*--preset conv"):
+        made(KMER, length=200, distance=300, masked=0.1)

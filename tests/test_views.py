@@ -6,7 +6,7 @@ import torch
 
 from genossl.genome.alphabet import MASK, N, decode, encode
 from genossl.genome.windows import Batch
-from genossl.pretext.views import crop, either_strand, indels, pair, substitute
+from genossl.pretext.views import choose, cloze, crop, either_strand, hide, indels, pair, substitute
 
 
 def rng(seed=0):
@@ -106,8 +106,10 @@ def test_crops_are_stretches_of_their_window():
         lambda x, r: substitute(x, 0.1, r),
         lambda x, r: indels(x, 10, r),
         lambda x, r: crop(x, 50, r),
+        lambda x, r: choose(x, 0.15, 3, r),
+        lambda x, r: hide(x, x < 2, 0.8, 0.1, r),
     ],
-    ids=["strand", "substitute", "indels", "crop"],
+    ids=["strand", "substitute", "indels", "crop", "choose", "hide"],
 )
 def test_a_view_follows_the_generator_alone_and_leaves_its_input(view):
     x = bases()
@@ -128,3 +130,52 @@ def test_a_pair_turns_its_windows_independently():
     both = (one & two).sum().item()
     assert abs(both - 250) < 4 * (1000 * 0.25 * 0.75) ** 0.5
     assert torch.equal(views["contig"], place)
+
+
+@pytest.mark.parametrize("rate,span", [(0.15, 1), (0.15, 6), (0.5, 10)])
+def test_every_base_is_chosen_as_often_as_asked_wherever_it_stands(rate, span):
+    x = bases(4000, 60)
+    share = choose(x, rate, span, rng()).float().mean(0)
+    assert ((share - rate).abs() < 4.5 * (rate * (1 - rate) / 4000) ** 0.5).all()
+
+
+@pytest.mark.parametrize("span", [1, 3, 7])
+def test_stretches_are_chosen_whole(span):
+    """Away from the edges a run of chosen bases is never shorter than the span, and without another one next to it
+    exactly as long; lengths beyond it come from stretches that meet."""
+    chosen = choose(bases(500, 80), 0.1, span, rng()).numpy()
+    lengths = []
+    for row in chosen:
+        change = np.flatnonzero(np.diff(np.concatenate([[0], row, [0]]).astype(int)))
+        lengths += [b - a for a, b in change.reshape(-1, 2) if a > 0 and b < 80]
+    assert min(lengths) == span
+    start = 1 - 0.9 ** (1 / span)  # a stretch ends where none starts within `span` bases
+    alone, n = (1 - start) ** span, len(lengths)
+    assert abs(lengths.count(span) - alone * n) < 4 * (n * alone * (1 - alone)) ** 0.5 + 0.02 * n
+
+
+def test_n_is_never_chosen_and_extremes_are_exact():
+    x = bases().masked_fill(bases(seed=2) == 0, N)
+    assert torch.equal(choose(x, 1.0, 4, rng()), x < 4)
+    assert not choose(x, 0.0, 4, rng()).any()
+    assert not choose(x, 0.5, 4, rng())[x == N].any()
+
+
+def test_hidden_bases_are_masked_replaced_or_left():
+    x, every = bases(), torch.ones(64, 200, dtype=torch.bool)
+    assert (hide(x, every, 1.0, 0.0, rng()) == MASK).all()
+    assert torch.equal(hide(x, every, 0.0, 0.0, rng()), x)
+    assert torch.equal(hide(x, ~every, 1.0, 0.0, rng()), x)
+    counts = torch.bincount(hide(torch.zeros_like(x), every, 0.0, 1.0, rng()).flatten().long(), minlength=4)
+    assert ((counts - x.numel() / 4).abs() < 4 * (x.numel() * 3 / 16) ** 0.5).all()
+
+
+def test_a_cloze_asks_within_its_bounds_and_keeps_the_answers():
+    x = bases().masked_fill(bases(seed=2) == 0, N)
+    views = cloze(x, slice(20, 150), rng(), rate=0.5, span=4, masked=1.0, random=0.0)
+    asked = views["wanted"] < 4
+    assert not asked[:, :20].any()
+    assert not asked[:, 150:].any()
+    assert torch.equal(views["wanted"][asked], x[asked])
+    assert torch.equal(views["masked_tokens"], x.masked_fill(asked, MASK))
+    assert {view.dtype for view in views.values()} == {torch.uint8}

@@ -7,7 +7,8 @@ As published, a window and its reverse complement are read by the same encoder; 
 must pick, among the windows of the batch and both strands, the context of the other strand after the remaining N - t
 bases, for all t at once (Fig. 1). The loss is the cross-entropy of raw dot products after one linear map. The settings
 below that are off in the `paper` presets are what later work added: cosine similarity with a temperature and a
-projector on both sides (Chen et al. 2020), a target that lies further along the contig, no same-contig negatives.
+projector on both sides (Chen et al. 2020), a target that lies further along the contig, no same-contig negatives, and
+a second term that says hidden bases of the same windows (Devlin et al. 2018, arXiv 1810.04805; 15 %, 80/10/10).
 
 Sources differ on whether a row's own state is a candidate; here it never is (docs/decisions.md). The patches of prefix
 and remainder share no base: the encoder's gap sees to it.
@@ -18,6 +19,7 @@ and remainder share no base: the encoder's gap sees to it.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +30,15 @@ from genossl.errors import InputError
 from genossl.genome.alphabet import reverse_complement
 from genossl.genome.windows import Batch, Pairs, Sampler, Windows
 from genossl.model.encoder import Encoder
+from genossl.pretext.heads import Cloze
 from genossl.pretext.losses import info_nce
 from genossl.pretext.method import Loss, Method, Views
+from genossl.pretext.views import cloze
 
 if TYPE_CHECKING:
     from genossl.genome.store import TokenStore
+
+HIDDEN = 128  # units between the states of both sides and the hidden bases
 
 
 class SelfGenomeNet(Method):
@@ -53,9 +59,10 @@ class SelfGenomeNet(Method):
         same_contig_negatives: bool = True  # windows of one contig are candidates for each other (paper)
         group: int = 0  # windows that serve each other as negatives, a divisor of the batch; 0: the whole batch
         most_n: float = 0.05  # windows with a larger share of N are drawn anew; 1: never (paper)
+        masked: float = 0.0  # weight of the loss of saying hidden bases of the same windows; 0: none (paper)
 
         def __post_init__(self) -> None:
-            for name in ("distance", "splits", "temperature", "projection", "group"):
+            for name in ("distance", "splits", "temperature", "projection", "group", "masked"):
                 if getattr(self, name) < 0:
                     raise ValueError(f"{name} must not be negative")
             if self.length < 1 or not 0 <= self.most_n <= 1:
@@ -81,6 +88,7 @@ class SelfGenomeNet(Method):
             assert isinstance(self.head, nn.Linear)
             nn.init.xavier_uniform_(self.head.weight)
             nn.init.zeros_(self.head.bias)
+        self.cloze = Cloze("self_genomenet", s.length, encoder, HIDDEN, "conv") if s.masked else None
 
     @property
     def length(self) -> int:
@@ -93,7 +101,10 @@ class SelfGenomeNet(Method):
         return Windows(store, rows, s.length, s.most_n)
 
     def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """read_tokens, target_tokens uint8 (B, L); contig int64 (B,); split int64 (S,), frames counted from 0."""
+        """read_tokens, target_tokens uint8 (B, L); contig int64 (B,); split int64 (S,), frames counted from 0.
+
+        With `masked` also masked_tokens, wanted uint8 (B, L): the read windows with bases hidden, and these.
+        """
         read_BL, target_BL = batch.tokens.unbind(1) if self.settings.distance else (batch.tokens, batch.tokens)
         if self.settings.reverse_complement:
             target_BL = reverse_complement(target_BL)
@@ -105,6 +116,7 @@ class SelfGenomeNet(Method):
             "target_tokens": target_BL,
             "contig": batch.contig,
             "split": torch.from_numpy(split_S),
+            **(cloze(read_BL, self.cloze.asked, rng) if self.cloze else {}),
         }
 
     def loss(self, views: Views) -> Loss:
@@ -128,8 +140,13 @@ class SelfGenomeNet(Method):
             None if same_RR is None else _group_pairs(same_RR, group),
         )
         metrics = {"top1": contrast.top1, "candidates": contrast.candidates}
+        terms = {"contrast": contrast.loss}
+        if self.cloze:
+            answer = self.cloze(self.encoder, views["masked_tokens"], views["wanted"])
+            terms["masked"] = self.settings.masked * answer.loss
+            metrics["bits"] = answer.loss.detach() / math.log(2)
         queries_RP, keys_RP = queries_RSP[:, -1].detach(), keys_RSP[:, -1].detach()
-        return Loss({"contrast": contrast.loss}, metrics, queries_RP, keys_RP.roll(len(keys_RP) // 2, 0))
+        return Loss(terms, metrics, queries_RP, keys_RP.roll(len(keys_RP) // 2, 0))
 
 
 def _groups(x_RSP: Tensor, group: int) -> Tensor:

@@ -1,16 +1,18 @@
 """What stands on the encoder during pretraining only: projectors, teachers, predictors set in closed form."""
 
-# B windows, L bases, C context channels, P projection
+# B windows, L bases, T frames, S bases of a stride, C context channels, P projection, M frames that are asked
 
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genossl.errors import InputError
-from genossl.genome.alphabet import reverse_complement
+from genossl.genome.alphabet import N, reverse_complement
 from genossl.model.encoder import Encoder
 
 
@@ -123,3 +125,113 @@ def direct_copy(correlation_PP: Tensor, epsilon: float) -> Tensor:
     largest = torch.linalg.matrix_norm(correlation_PP, 2)
     eye_PP = torch.eye(len(correlation_PP), device=correlation_PP.device)
     return torch.where(largest > 0, correlation_PP / largest.clamp(min=1e-30) + epsilon * eye_PP, eye_PP)
+
+
+class Answer(NamedTuple):
+    """How well hidden bases were said."""
+
+    loss: Tensor  # cross-entropy over the bases asked for, nats, scalar; 0 where none was
+    top1: Tensor  # share of them that was right, scalar; chance is 1 / 4
+    c_BTC: Tensor  # what was read, from both sides (B, T, 2C)
+
+
+class Cloze(nn.Module):
+    """Says hidden bases from what both sides read.
+
+    Each frame answers for the `stride` bases in the middle of those it covers, so that every base is asked of one frame
+    only. `asked` are the bases for which there is one: all but a few at the edges.
+    """
+
+    def __init__(self, name: str, length: int, encoder: Encoder, hidden: int, preset: str = "bases") -> None:
+        super().__init__()
+        check_sees_bases(name, encoder, preset)
+        check_whole_frames(name, length, encoder)
+        if encoder.width < encoder.stride:
+            raise InputError(
+                f"{name}: needs frames that cover every base, found encoder.width {encoder.width} every "
+                f"{encoder.stride} bases; start from --preset {preset}"
+            )
+        first, self.stride = (encoder.width - encoder.stride) // 2, encoder.stride
+        self.asked = slice(first, first + encoder.frames(length) * encoder.stride)
+        self.say = nn.Sequential(
+            nn.Linear(2 * encoder.channels, hidden), nn.GELU(), nn.Linear(hidden, 4 * encoder.stride)
+        )
+
+    def forward(self, encoder: Encoder, read_BL: Tensor, wanted_BL: Tensor) -> Answer:
+        """Asked are the bases that `wanted_BL` knows; no others have a part in the loss."""
+        c_BTC = read_both_ways(encoder, read_BL)
+        wanted_BTS = wanted_BL[:, self.asked].unflatten(1, (-1, self.stride)).long()
+        at_BT = (wanted_BTS < N).any(-1)  # frames without a question need no answer
+        logits_M4S = self.say(c_BTC[at_BT]).unflatten(-1, (4, -1)).float()
+        wanted_MS = wanted_BTS[at_BT]
+        known = (wanted_MS < N).sum().clamp(min=1)
+        loss = F.cross_entropy(logits_M4S, wanted_MS, ignore_index=N, reduction="sum") / known
+        return Answer(loss, (logits_M4S.argmax(1) == wanted_MS).sum() / known, c_BTC)
+
+
+class Ahead(nn.Module):
+    """A linear map per step: the context after frame t predicts the latent of frame t + gap + k, k = 1 to K.
+
+    The gap is the encoder's, so that no base is under both. K is `steps`, or less where the window holds no more. What
+    is predicted are `projection` channels made of the latent, or with 0 the D channels of the latent itself.
+    """
+
+    def __init__(self, name: str, length: int, encoder: Encoder, steps: int, projection: int, bias: bool) -> None:
+        super().__init__()
+        frames = encoder.frames(length)
+        most = frames - 1 - encoder.gap
+        if most < 1:
+            raise InputError(
+                f"{name}.length {length}: holds {max(frames, 0)} frames of {encoder.width} bases every "
+                f"{encoder.stride}, so that none lies ahead of another; "
+                f"{encoder.width + (encoder.gap + 1) * encoder.stride} bases would do"
+            )
+        self.far = [encoder.gap + k for k in range(1, min(steps, most) + 1)]  # frames from the context to its target
+        width = projection or encoder.settings.channels
+        self.maps = nn.ModuleList(nn.Linear(encoder.channels, width, bias) for _ in self.far)
+        self.head = projector(encoder.settings.channels, width) if projection else nn.Identity()
+
+    def forward(self, c_BTC: Tensor) -> list[Tensor]:
+        """Per step the predictions of all contexts that have a target, (B, T - gap - k, P)."""
+        return [step(c_BTC[:, :-far]) for far, step in zip(self.far, self.maps, strict=True)]
+
+    def targets(self, x_BTX: Tensor) -> list[Tensor]:
+        """Per step what belongs to the predicted frames, (B, T - gap - k, ...)."""
+        return [x_BTX[:, far:] for far in self.far]
+
+
+class Quantised(NamedTuple):
+    """Vectors replaced by entries of a codebook."""
+
+    q_XP: Tensor
+    code_XG: Tensor  # which entry of each group, int64
+    shares_GV: Tensor  # mean probability of each entry, without noise
+
+
+class Quantiser(nn.Module):
+    """A product quantiser: of each of G groups one of V entries, chosen by a hard Gumbel softmax.
+
+    Baevski, Zhou, Mohamed, Auli 2020, arXiv 2006.11477, section 2; Jang, Gu, Poole 2017, arXiv 1611.01144. The forward
+    pass takes one entry, the backward pass the soft choice. In eval mode the likeliest entry is taken, without noise.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, inputs: int, outputs: int, groups: int, entries: int, temperature: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(inputs)
+        self.logits = nn.Linear(inputs, groups * entries)
+        self.book_GVP = nn.Parameter(torch.randn(groups, entries, outputs // groups))
+        self.out = nn.Linear(outputs, outputs)
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        nn.init.normal_(self.logits.weight, std=1.0)  # so that at first the noise does not choose
+
+    def forward(self, z_XD: Tensor) -> Quantised:
+        """(X, D) to Quantised."""
+        logits_XGV = self.logits(self.norm(z_XD)).float().unflatten(-1, self.book_GVP.shape[:2])
+        noise_XGV = -torch.empty_like(logits_XGV).exponential_().log() if self.training else 0.0
+        soft_XGV = ((logits_XGV + noise_XGV) / self.temperature).softmax(-1)
+        code_XG = soft_XGV.argmax(-1)
+        choice_XGV = F.one_hot(code_XG, logits_XGV.shape[-1]) + (soft_XGV - soft_XGV.detach())
+        chosen_XP = torch.einsum("xgv,gvp->xgp", choice_XGV, self.book_GVP).flatten(1)
+        return Quantised(self.out(chosen_XP), code_XG, logits_XGV.softmax(-1).mean(0))

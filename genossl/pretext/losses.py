@@ -117,3 +117,84 @@ def variance_invariance_covariance(one_NP: Tensor, two_NP: Tensor) -> Regularise
             covariance_PP = centred_NP.T @ centred_NP / (n - 1)
         shared.append((covariance_PP.square().sum() - covariance_PP.diagonal().square().sum()) / width)
     return Regularised(F.mse_loss(one_NP, two_NP), (short[0] + short[1]) / 2, shared[0] + shared[1])
+
+
+def two_towers(one_NP: Tensor, two_NP: Tensor, log_scale: Tensor, excluded_NN: Tensor | None = None) -> Contrast:
+    """The symmetric contrast of two towers, whose row i belongs with row i: the mean of finding either from the other.
+
+    Cosines times exp(log_scale). `excluded_NN` removes candidates (True), never the partner. Radford et al. 2021, arXiv
+    2103.00020, figure 3. Equal vectors everywhere give log N; a row without other candidates gives 0.
+    """
+    with torch.autocast(one_NP.device.type, enabled=False):  # exp(log_scale) may be 100
+        one_NP, two_NP = F.normalize(one_NP.float(), dim=-1), F.normalize(two_NP.float(), dim=-1)
+        logits_NN = log_scale.float().exp() * one_NP @ two_NP.T
+    row = torch.arange(len(logits_NN), device=logits_NN.device)
+    removed_NN = torch.zeros_like(logits_NN, dtype=torch.bool)
+    if excluded_NN is not None:
+        removed_NN = excluded_NN & (row[:, None] != row)
+    logits_2NN = torch.stack(
+        [logits_NN.masked_fill(removed_NN, -torch.inf), logits_NN.T.masked_fill(removed_NN.T, -torch.inf)]
+    )
+    loss = F.cross_entropy(logits_2NN.flatten(0, 1), row.repeat(2))
+    with torch.no_grad():
+        top1 = (logits_2NN.argmax(-1) == row).float().mean()
+        candidates = (~removed_NN).float().sum(-1).mean()
+    return Contrast(loss, top1, candidates)
+
+
+def matching(queries_XNP: Tensor, keys_XNP: Tensor, temperature: float, excluded_XNN: Tensor | None = None) -> Contrast:
+    """Softmax cross-entropy where query r of a group belongs to key r, and all N keys of the group are candidates.
+
+    `temperature` and `excluded_XNN` (broadcast over X) as in info_nce; positives are never excluded. van den Oord, Li,
+    Vinyals 2018, arXiv 1807.03748, eq. 4: log N minus the loss is a lower bound of the mutual information of the pair.
+    Queries of zero give log N.
+    """
+    if temperature > 0:
+        queries_XNP, keys_XNP = F.normalize(queries_XNP, dim=-1), F.normalize(keys_XNP, dim=-1) / temperature
+    logits_XNN = (queries_XNP @ keys_XNP.transpose(-1, -2)).float()
+    n = logits_XNN.shape[-1]
+    row_N = torch.arange(n, device=logits_XNN.device)
+    candidates = torch.tensor(float(n), device=row_N.device)
+    if excluded_XNN is not None:
+        excluded_XNN = excluded_XNN & (row_N[:, None] != row_N)
+        logits_XNN = logits_XNN.masked_fill(excluded_XNN, -torch.inf)
+        candidates = (~excluded_XNN).sum(-1).float().mean()
+    loss = F.cross_entropy(logits_XNN.flatten(0, -2), row_N.expand(logits_XNN.shape[:-1]).flatten())
+    return Contrast(loss, (logits_XNN.detach().argmax(-1) == row_N).float().mean(), candidates)
+
+
+def logistic_contrast(positive_X: Tensor, negative_XM: Tensor) -> Contrast:
+    """-log sigma(positive) - sum over M of log sigma(-negative), mean over X; scores of zero give (1 + M) log 2.
+
+    Schneider, Baevski, Collobert, Auli 2019, arXiv 1904.05862, eq. 2, with lambda = M.
+    """
+    positive_X, negative_XM = positive_X.float(), negative_XM.float()
+    loss = F.softplus(-positive_X).mean() + F.softplus(negative_XM).sum(-1).mean()
+    return Contrast(loss, *_choice(positive_X, negative_XM))
+
+
+def softmax_contrast(positive_X: Tensor, negative_XM: Tensor, excluded_XM: Tensor) -> Contrast:
+    """Softmax cross-entropy of the positive among itself and the negatives that are not excluded, mean over X.
+
+    Baevski, Zhou, Mohamed, Auli 2020, arXiv 2006.11477, eq. 3. Equal scores give the mean log of the candidates.
+    """
+    negative_XM = negative_XM.float().masked_fill(excluded_XM, -torch.inf)
+    positive_X = positive_X.float()
+    everything_X = torch.cat([positive_X[..., None], negative_XM], -1).logsumexp(-1)
+    return Contrast((everything_X - positive_X).mean(), *_choice(positive_X, negative_XM))
+
+
+@torch.no_grad()
+def _choice(positive_X: Tensor, negative_XM: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of positives above all negatives, and the mean number of candidates; -inf is no candidate."""
+    top1 = (positive_X[..., None] > negative_XM).all(-1).float().mean()
+    return top1, 1 + negative_XM.isfinite().sum(-1).float().mean()
+
+
+def diversity(shares_GV: Tensor) -> Tensor:
+    """(GV - sum over G of exp H(p_g)) / GV: 0 where every entry is used alike, (V - 1) / V where each group uses one.
+
+    Baevski, Zhou, Mohamed, Auli 2020, arXiv 2006.11477: its eq. 4 names the entropy H, its authors' code exp H.
+    """
+    entropy_G = -torch.xlogy(shares_GV, shares_GV.clamp(min=1e-30)).sum(-1)
+    return 1 - entropy_G.exp().sum() / shares_GV.numel()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genossl.genome.alphabet import N, reverse_complement
+from genossl.genome.alphabet import MASK, N, reverse_complement
 from genossl.genome.windows import Batch
 from genossl.pretext.method import Views
 
@@ -59,3 +59,44 @@ def crop(tokens_BL: Tensor, length: int, rng: np.random.Generator) -> Tensor:
     """`length` bases in a row of each window, from a random place of its own."""
     first_B1 = torch.from_numpy(rng.integers(0, tokens_BL.shape[1] - length + 1, (len(tokens_BL), 1)))
     return tokens_BL.gather(1, first_B1 + torch.arange(length))
+
+
+def choose(tokens_BL: Tensor, rate: float, span: int, rng: np.random.Generator) -> Tensor:
+    """Which bases to hide, bool (B, L): each with probability `rate`, in stretches of `span` bases. N never is.
+
+    A stretch may start at any base and before the first, with probability 1 - (1 - rate)^(1 / span), so that every base
+    has the same chance; stretches may overlap.
+    """
+    b, length = tokens_BL.shape
+    starts = torch.from_numpy(rng.random((b, length + span - 1), np.float32)) < 1 - (1 - rate) ** (1 / span)
+    return starts.unfold(1, span, 1).any(-1) & (tokens_BL < 4)
+
+
+def hide(tokens_BL: Tensor, chosen_BL: Tensor, masked: float, random: float, rng: np.random.Generator) -> Tensor:
+    """The chosen bases behind MASK with probability `masked`, else any of the four with `random`, else as they are.
+
+    One random base in four is the right one. Devlin et al. 2018, arXiv 1810.04805, section 3.1, has 0.8 and 0.1.
+    """
+    fate_BL = torch.from_numpy(rng.random(tokens_BL.shape, np.float32))
+    base_BL = torch.from_numpy(rng.integers(0, 4, tokens_BL.shape, np.uint8))
+    read_BL = torch.where(fate_BL < masked + random, base_BL, tokens_BL).masked_fill(fate_BL < masked, MASK)
+    return torch.where(chosen_BL, read_BL, tokens_BL)
+
+
+def cloze(
+    tokens_BL: Tensor,
+    asked: slice,
+    rng: np.random.Generator,
+    rate: float = 0.15,
+    span: int = 1,
+    masked: float = 0.8,
+    random: float = 0.1,
+) -> Views:
+    """masked_tokens, wanted, uint8 (B, L): what to read, and the bases to say; N where none is asked for.
+
+    Bases are chosen among `asked`.
+    """
+    chosen_BL = torch.zeros_like(tokens_BL, dtype=torch.bool)
+    chosen_BL[:, asked] = choose(tokens_BL[:, asked], rate, span, rng)
+    read_BL = hide(tokens_BL, chosen_BL, masked, random, rng)
+    return {"masked_tokens": read_BL, "wanted": tokens_BL.masked_fill(~chosen_BL, N)}
