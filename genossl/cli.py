@@ -30,6 +30,8 @@ SETTINGS = {
     ],
     "embed": [("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings")],
     "probe": [("Settings (--set KEY=VALUE, or probe: in --config)", "verbs/probe.py", "Settings")],
+    "retrieve": [("Settings (--set KEY=VALUE, or retrieve: in --config)", "verbs/retrieve.py", "Settings")],
+    "score": [("Settings (--set KEY=VALUE, or score: in --config)", "verbs/score.py", "Settings")],
     "report": [("Settings (--set KEY=VALUE, or report: in --config)", "verbs/report.py", "Settings")],
 }
 
@@ -237,6 +239,59 @@ def report(results: Path, out: Path, config_file: Any, settings: Any, assignment
 
 
 @cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("run", type=PATH, metavar="RUN")
+@click.argument("query", required=False, metavar="[QUERY]")
+@click.option("--genomes", metavar="STORE|FASTA", help="What QUERY is looked for in.")
+@click.option("--out", type=PATH, metavar="TSV", help="Table of hits, or of what --evaluate found.")
+@click.option(
+    "--query",
+    "kind",
+    type=click.Choice(["auto", "protein", "dna"]),
+    default="auto",
+    show_default=True,
+    help="What QUERY is; auto: by its letters.",
+)
+@click.option("--top", type=int, metavar="N", help="Hits of a query; short for --set top=N.")
+@click.option("--step", type=int, metavar="BASES", help="From window to window; short for --set step=BASES.")
+@click.option(
+    "--evaluate", type=PATH, metavar="STORE", help="Measure retrieval on annotated genomes in place of a search."
+)
+@click.option("--splits", metavar="SPLIT[,SPLIT]", help="Of the genomes to evaluate on; short for --set splits=...")
+@click.option(
+    "--fitted-on", type=PATH, metavar="STORE", help="Where the store that RUN learnt from is now (--evaluate)."
+)
+@config_option
+@settings_option
+@set_option
+@device_option
+def retrieve(
+    run: Path, query: Any, genomes: Any, out: Any, kind: Any, top: Any, step: Any, evaluate: Any, splits: Any,
+    fitted_on: Any, config_file: Any, settings: Any, assignments: Any, device: str,
+) -> None:  # fmt: skip
+    """Find genes by proteins in genomes without annotation.
+
+    RUN is a clip run with pairing genes, QUERY protein FASTA (or DNA). With --evaluate the genes of genomes held out
+    are looked for by their proteins and the other way round, beside a guess from composition.
+    """
+    from genossl import config
+    from genossl.verbs import retrieve as verb
+
+    mapping = _settings("retrieve", config_file, settings, assignments)
+    short = {"top": top, "step": step, "splits": splits.split(",") if splits is not None else None}
+    mapping |= {name: value for name, value in short.items() if value is not None}
+    built = config.build(verb.Settings, mapping, "retrieve")
+    if (evaluate is None) == (query is None):
+        raise click.UsageError("expected either QUERY with --genomes and --out, or --evaluate STORE")
+    if evaluate is not None:
+        for line in verb.evaluate(run, evaluate, built, out, fitted_on, device):
+            click.echo(line)
+        return
+    if genomes is None or out is None:
+        raise click.UsageError("QUERY needs --genomes STORE or FASTA and --out TSV")
+    click.echo(f"{out}: {verb.run(run, query, genomes, out, built, kind, device):,} hits")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("config_file", type=PATH, metavar="CONFIG.YAML")
 def check(config_file: Path) -> None:
     """Check a workflow's configuration and sheets; name every mistake at once."""
@@ -269,6 +324,57 @@ def preview(store: Path, method: Any, config_file: Any, settings: Any, assignmen
 
     for line in verb.run(store, _recipe(config_file, settings, assignments, method), rows):
         click.echo(line)
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("run", type=PATH, metavar="RUN")
+@click.option("--out", required=True, metavar="FILE", help="FASTA to write; - for standard output.")
+@click.option("--n", default=10, show_default=True, help="Sequences.")
+@click.option("--length", default=1000, show_default=True, help="Bases of each, after the prompt.")
+@click.option("--prompt", default="", metavar="LETTERS", help="What every sequence begins with.")
+@click.option("--temperature", default=1.0, show_default=True, help="Below 1 bolder, 0 the likeliest base always.")
+@click.option("--top-k", default=0, show_default=True, help="Draw among the k likeliest bases; 0: all.")
+@click.option("--top-p", default=1.0, show_default=True, help="Draw among the likeliest that reach this probability.")
+@click.option("--seed", default=0, show_default=True, help="Sequence i is drawn by (seed, i), whatever --n is.")
+@device_option
+@threads_option
+def generate(run: Path, out: str, device: str, threads: int, **drawn: Any) -> None:
+    """Draw DNA from a run of causal_lm, base after base."""
+    from genossl import config
+    from genossl.verbs import generate as verb
+
+    n = verb.run(run, out, config.build(verb.Settings, drawn, "generate"), device, threads)
+    if out != "-":
+        click.echo(f"{out}: {n} sequences")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("run", type=PATH, metavar="RUN")
+@click.argument("source", metavar="INPUT")
+@click.option("--out", required=True, type=PATH, metavar="TABLE", help="Table of records, .tsv")
+@click.option("--store", type=PATH, help="Training genomes, for the Markov models; default: INPUT where it is they.")
+@click.option("--variants", type=PATH, metavar="VCF", help="Substitutions to score, into TABLE's .variants.tsv")
+@config_option
+@settings_option
+@set_option
+@device_option
+@threads_option
+def score(
+    run: Path, source: str, out: Path, store: Any, variants: Any, config_file: Any, settings: Any, assignments: Any,
+    device: str, threads: int,
+) -> None:  # fmt: skip
+    """Score sequences by a run of causal_lm: bits per base of each record, on both strands.
+
+    INPUT is FASTA (also - for standard input) or a token store. Beside the model's stand the bits of Markov models of
+    the same training genomes, which it should beat.
+    """
+    from genossl import config
+    from genossl.verbs import score as verb
+
+    built = config.build(verb.Settings, _settings("score", config_file, settings, assignments), "score")
+    for line in verb.run(run, source, out, built, store, variants, device, threads):
+        click.echo(line)
+    click.echo(f"scores: {out}")
 
 
 def main() -> None:
