@@ -6,7 +6,16 @@ import torch
 from torch import nn
 
 from genossl.model.encoder import Encoder, Settings
-from genossl.pretext.heads import Teacher, direct_copy, direct_set, predictor, projector, summary
+from genossl.pretext.heads import (
+    Ahead,
+    Quantiser,
+    Teacher,
+    direct_copy,
+    direct_set,
+    predictor,
+    projector,
+    summary,
+)
 
 
 def made():
@@ -141,3 +150,72 @@ def test_no_correlation_gives_the_identity_and_rank_one_stays_finite():
 
 def test_there_is_no_batchnorm_in_the_encoder():
     assert not [m for m in made()[0].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def test_steps_ahead_pair_each_context_with_the_frame_gap_plus_k_further_on():
+    encoder = Encoder(Settings(front="conv", width=20, stride=8, channels=5, context=7))
+    assert encoder.gap == 2
+    ahead = Ahead("x", 100, encoder, 4, 0, bias=False)  # 11 frames
+    assert ahead.far == [3, 4, 5, 6]
+    frame_BT1 = torch.arange(11.0).expand(2, -1)[..., None]
+    for far, h, z in zip(ahead.far, ahead(torch.randn(2, 11, 7)), ahead.targets(frame_BT1), strict=True):
+        assert h.shape == (2, 11 - far, 5)
+        assert z[0, :, 0].tolist() == list(range(far, 11))
+    assert len(Ahead("x", 100, encoder, 99, 0, bias=False).maps) == 11 - 1 - 2
+
+
+def quantiser(groups=3, entries=4, temperature=2.0):
+    torch.manual_seed(0)
+    return Quantiser(5, 6, groups, entries, temperature)
+
+
+def test_the_quantiser_takes_the_likeliest_entry_of_each_group_and_no_noise_when_it_serves():
+    module, z = quantiser().eval(), torch.randn(7, 5)
+    found = module(z)
+    logits = module.logits(module.norm(z)).view(7, 3, 4)
+    for x in range(7):
+        code = [int(logits[x, g].argmax()) for g in range(3)]
+        assert found.code_XG[x].tolist() == code
+        entries = torch.cat([module.book_GVP[g, v] for g, v in enumerate(code)])
+        torch.testing.assert_close(found.q_XP[x], module.out(entries))
+    torch.testing.assert_close(found.shares_GV, logits.softmax(-1).mean(0))
+    assert torch.equal(module(z).q_XP, found.q_XP)
+    one_at_a_time = torch.cat([module(row[None]).code_XG for row in z])
+    assert torch.equal(one_at_a_time, found.code_XG)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_forward_is_one_entry_and_backward_the_soft_choice(training):
+    """The output is exactly an entry; the gradient is that of the softmax-weighted mean of the entries."""
+    module, z = quantiser().train(training), torch.randn(7, 5)
+    module.out = nn.Identity()
+    weight = torch.randn(7, 6)
+    torch.manual_seed(1)
+    found = module(z)
+    for x in range(7):
+        for g in range(3):
+            entry = module.book_GVP[g, found.code_XG[x, g]]
+            assert torch.equal(found.q_XP[x].view(3, 2)[g], entry)
+    hard = torch.autograd.grad((found.q_XP * weight).sum(), [module.logits.weight, module.book_GVP])
+    torch.manual_seed(1)
+    logits = module.logits(module.norm(z)).view(7, 3, 4)
+    noise = -torch.empty_like(logits).exponential_().log() if training else 0.0
+    soft = ((logits + noise) / 2.0).softmax(-1)
+    mean = torch.stack([soft[:, g] @ module.book_GVP[g].detach() for g in range(3)], 1).flatten(1)
+    (expected,) = torch.autograd.grad((mean * weight).sum(), module.logits.weight)
+    torch.testing.assert_close(hard[0], expected)
+    used = torch.zeros(3, 4, dtype=torch.bool)
+    used[torch.arange(3).expand(7, 3), found.code_XG] = True
+    assert torch.equal(hard[1].abs().sum(-1) > 0, used)  # entries that nobody chose learn nothing
+
+
+def test_training_draws_entries_by_their_probability():
+    """The Gumbel trick: the noisy argmax is a draw from the softmax, whatever the temperature."""
+    module, z = quantiser(groups=1, temperature=0.3), torch.randn(1, 5)
+    with torch.no_grad():
+        module.logits.weight.mul_(0.3)
+    expected = module.eval()(z).shares_GV[0].double()
+    torch.manual_seed(2)
+    code = module.train()(z.expand(20_000, -1)).code_XG[:, 0]
+    found = torch.bincount(code, minlength=4) / 20_000
+    assert ((found - expected).abs() < 4 * (expected * (1 - expected) / 20_000) ** 0.5 + 1e-9).all()

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 import genossl.verbs.probe
 from genossl.config import build
@@ -19,6 +20,7 @@ from genossl.errors import InputError
 from genossl.evaluation import heads
 from genossl.verbs import probe
 
+SEMI = tuple(heads.SEMI_SUPERVISED)
 SMALL = probe.Settings(shots=(1, 5, 20), draws=3, replicates=200, penalty=(0.01, 0.1, 1.0), cap=40)
 CLASSES = ("ape", "bat", "cat")
 
@@ -232,9 +234,12 @@ def test_bad_labels_are_refused_with_the_name_of_their_file(world: World) -> Non
         ({"shots": [5, 1]}, "shots must be ascending"),
         ({"draws": 0}, "draws and block must be at least 1"),
         ({"replicates": 10}, "replicates must be at least 100"),
-        ({"heads": ["forest"]}, "heads must be some of logistic, knn"),
+        ({"heads": ["forest"]}, "heads must be some of logistic, knn, label_spreading, self_training, yarowsky"),
         ({"penalty": [1.0, 0.1]}, "penalty must be ascending"),
         ({"neighbours": [0]}, "neighbours must be whole numbers"),
+        ({"spreading": []}, "spreading must be whole numbers"),
+        ({"bounds": [-1.0]}, "bounds must be numbers from 0 on and unlabelled at least 1"),
+        ({"unlabelled": 0}, "bounds must be numbers from 0 on and unlabelled at least 1"),
         ({"fractions": [0.5, 0.5, 0.5]}, "fractions must be above 0 and sum to 1"),
     ],
 )
@@ -301,6 +306,148 @@ def test_standardising_keeps_angles_between_scaled_rows_and_drops_constant_featu
     assert np.allclose(out_ND @ out_ND.T, scaled @ scaled.T, atol=1e-3)
     second = out_ND.T @ out_ND / len(out_ND)
     assert np.allclose(second, np.diag(np.diag(second)), atol=1e-4)  # principal axes
+
+
+def clumps(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two clumps of a plane, side by side: a class each."""
+    y_N = np.arange(n) % 2
+    x_ND = np.random.default_rng(seed).normal(size=(n, 2)) * 0.6
+    x_ND[:, 0] += 2.6 * y_N
+    return x_ND.astype(np.float32), y_N
+
+
+@pytest.mark.parametrize("name", SEMI)
+@pytest.mark.parametrize("pooled", [0, 150])
+def test_semi_supervised_heads_give_probabilities_for_the_whole_grid(name: str, pooled: int) -> None:
+    x_ND, y_N = task_of(40 + pooled, 20, 3)
+    query_MD, _ = task_of(30, 20, 3, seed=1)
+    if name == "yarowsky":
+        x_ND, query_MD = heads.quantise(x_ND, x_ND, query_MD)
+    grid = (2, 5)
+    pool = heads.Pool(x_ND[40:], np.arange(pooled), 1000 + np.arange(40))
+    said = heads.HEADS[name](x_ND[:40], y_N[:40], query_MD, 3, grid, pool)
+    assert said.shape == (2, 30, 3)
+    assert np.allclose(said.sum(2), 1)
+    assert (said >= 0).all()
+    assert (heads.HEADS[name](x_ND[:40], y_N[:40], query_MD, 3, grid, pool) == said).all()
+    if not pooled:
+        assert (heads.HEADS[name](x_ND, y_N, query_MD, 3, grid) == said).all()  # no pool is an empty one
+
+
+@pytest.mark.parametrize("name", SEMI)
+def test_what_a_head_learns_does_not_depend_on_the_queries(name: str) -> None:
+    x_ND, y_N = task_of(200, 12, 2)
+    query_MD, _ = task_of(40, 12, 2, seed=1)
+    if name == "yarowsky":
+        x_ND, query_MD = heads.quantise(x_ND, x_ND, query_MD)
+    pool, grid = heads.Pool(x_ND[60:], np.arange(140), 1000 + np.arange(60)), (1, 4)
+    said = heads.HEADS[name](x_ND[:60], y_N[:60], query_MD, 2, grid, pool)
+    other_MD = query_MD.copy()
+    other_MD[20:] = query_MD[:20][::-1]
+    changed = heads.HEADS[name](x_ND[:60], y_N[:60], other_MD, 2, grid, pool)
+    assert np.allclose(said[:, :20], changed[:, :20], atol=1e-12)
+    assert np.allclose(said[:, :20][:, ::-1], changed[:, 20:], atol=1e-12)
+
+
+def test_label_spreading_is_scikit_learns_and_the_pool_helps() -> None:
+    """Both labelled rows lie to the right in their clumps, so that halfway between them lies within one."""
+    x_ND, y_N = clumps(60)
+    query_MD, y_M = clumps(400, seed=1)
+    rows = np.array([np.flatnonzero(y_N == k)[x_ND[y_N == k, 0].argsort()[-6]] for k in (0, 1)])
+    rest = np.setdiff1d(np.arange(60), rows)
+    pool = heads.Pool(x_ND[rest], rest, rows)
+    said = heads.spreading(x_ND[rows], y_N[rows], query_MD, 2, (10, 20), pool)
+    known = np.concatenate([y_N[rows], np.full(len(rest), -1)])
+    for g, k in enumerate((10, 20)):
+        model = LabelSpreading(kernel="knn", n_neighbors=k, max_iter=200)
+        theirs = model.fit(np.concatenate([x_ND[rows], x_ND[rest]]), known).predict_proba(query_MD)
+        assert (said[g] == theirs).all()
+    without = heads.spreading(x_ND[rows], y_N[rows], query_MD, 2, (1,))
+    assert ((said.argmax(2) == y_M).mean(1) > 0.97).all()
+    assert (without[0].argmax(1) == y_M).mean() < 0.95
+
+
+def test_a_query_that_no_label_reaches_is_undecided() -> None:
+    far_PD = 100 + np.random.default_rng(0).normal(size=(30, 2))
+    pool = heads.Pool(far_PD, np.arange(30), np.arange(4))
+    train_ND = np.array([[0.0, 0], [0, 1], [5, 0], [5, 1]])
+    said = heads.spreading(train_ND, np.array([0, 0, 1, 1]), np.array([[100.0, 100], [0, 0.4]]), 2, (2,), pool)
+    assert said[0, 0].tolist() == [0.5, 0.5]
+    assert said[0, 1].argmax() == 0
+
+
+@pytest.mark.parametrize("n, d", [(300, 8), (60, 90)])
+def test_self_training_is_scikit_learns(n: int, d: int) -> None:
+    x_ND, y_N = task_of(n, d, 3)
+    query_MD, _ = task_of(50, d, 3, seed=1)
+    pool = heads.Pool(x_ND[30:], np.arange(n - 30), np.arange(30))
+    said = heads.self_training(x_ND[:30], y_N[:30], query_MD, 3, (0.1,), pool)
+    model = SelfTrainingClassifier(LogisticRegression(C=0.1, tol=1e-8, max_iter=10_000), threshold=0.75)
+    theirs = model.fit(x_ND, np.where(np.arange(n) < 30, y_N, -1)).predict_proba(query_MD)
+    assert np.abs(said[0] - theirs).max() < 0.01
+
+
+def test_yarowskys_rules_label_a_pool_and_say_the_shares_where_they_cannot() -> None:
+    """Each of 16 dimensions says a little about the class, so that each of 16 codes does."""
+    rng = np.random.default_rng(0)
+    y_N = np.arange(900) % 2
+    x_ND = (0.8 * (2 * y_N - 1)[:, None] + rng.normal(size=(900, 16))).astype(np.float32)
+    codes_ND, query_MD = heads.quantise(x_ND[:600], x_ND, x_ND[600:])
+    pool = heads.Pool(codes_ND[60:600], np.arange(540), 1000 + np.arange(60))
+    said = heads.decision_list(codes_ND[:60], y_N[:60], query_MD, 2, (1.0,), pool)
+    assert (said[0].argmax(1) == y_N[600:]).mean() > 0.95
+    pool = heads.Pool(codes_ND[3:600], np.arange(597), 1000 + np.arange(3))
+    few = heads.decision_list(codes_ND[:3], y_N[:3], query_MD, 2, (1.0, 2.0), pool)
+    assert np.allclose(few, [2 / 3, 1 / 3])
+
+
+def test_codes_are_the_nearest_centres_of_the_pool() -> None:
+    """Two clumps on a line share no code; a row's codes do not depend on the rows beside it."""
+    rng = np.random.default_rng(0)
+    pool_PD = np.concatenate([rng.normal(-9, 0.1, 50), rng.normal(9, 0.1, 50)])[:, None]
+    low, high = heads.quantise(pool_PD, pool_PD[:50], pool_PD[50:])
+    assert not set(low[:, 0]) & set(high[:, 0])
+    x_ND, _ = task_of(200, 40, 2)
+    codes, some = heads.quantise(x_ND, x_ND, x_ND[5:9])
+    assert codes.shape == (200, heads.CODEBOOKS)
+    assert (codes[5:9] == some).all()
+    assert 0 <= codes.min() <= codes.max() < heads.CODES
+    assert heads.quantise(x_ND[:5], x_ND)[0].max() < 5  # fewer rows than codes
+
+
+def test_all_heads_read_the_same_task(world: World) -> None:
+    """No test row moves a choice; the pool holds train rows only; what could not be told apart is noted."""
+    settings = dataclasses.replace(SMALL, heads=("logistic", "knn", *SEMI), unlabelled=90, shots=(1, 20))
+    ready = probe.prepare(world.labels, settings)
+    assert len(ready.pool_P) == 90
+    assert set(ready.pool_P) < set(ready.rows["train"])
+    assert "semi-supervised heads: 90 of 120 train rows seen without labels" in ready.notes
+    assert len(set(ready.group_N)) == 9
+    vectors = planted(world, noise=0.3)
+    test = (world.labels["split"] == "test").to_numpy()
+    first = probe.run([world.embed("x", vectors)], world.table, "t", world.folder / "a.tsv", settings)
+    vectors[test] = np.random.default_rng(1).permutation(vectors[test])
+    second = probe.run([world.embed("x", vectors)], world.table, "t", world.folder / "b.tsv", settings)
+    assert first["chosen"] == second["chosen"]
+    assert first["validation"] == second["validation"]
+    table = read(world.folder / "a.tsv")
+    table = table[(table["draw"] == "mean") & (table["metric"] == "balanced_accuracy")]
+    value = {(head, shots): v for head, shots, v in zip(table["head"], table["shots"], table["value"], strict=True)}
+    for head in settings.heads:
+        assert value[head, "all"] > 0.8
+    assert first["undecided"]["x"]["yarowsky"] == {"1": 3, "20": 0, "all": 0}
+    assert value["yarowsky", "1"] == pytest.approx(1 / 3)
+    note = "yarowsky: too little to tell rows apart at shots 1; scored as the same answer for all"
+    assert [line for line in first["notes"] if "tell rows apart" in line] == [note]
+
+
+def test_the_pool_does_not_depend_on_labels(world: World) -> None:
+    """The pool is drawn without a look at labels: other labels of the same train rows, the same pool."""
+    settings = dataclasses.replace(SMALL, heads=SEMI, unlabelled=50)
+    swapped = world.labels.assign(label=world.labels["label"].map({"ape": "bat", "bat": "cat", "cat": "ape"}))
+    one, two = (probe.prepare(labels, settings).pool_P for labels in (world.labels, swapped))
+    assert (one == two).all()
+    assert len(probe.prepare(world.labels, SMALL).pool_P) == 0  # nobody asked
 
 
 def test_neither_probe_nor_evaluation_knows_torch() -> None:

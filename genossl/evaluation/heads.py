@@ -1,21 +1,41 @@
-"""What is put on frozen embeddings: logistic regression and nearest neighbours, each over its whole grid at once.
+"""What is put on frozen embeddings: simple classifiers, each over its whole grid at once.
 
-A head takes (train_ND, y_N, query_MD, n_classes, grid) and returns scores (grid, M, K); the largest is the prediction.
+A head takes (train_ND, y_N, query_MD, n_classes, grid, pool) and returns scores (grid, M, K); the largest is the
+prediction. Logistic regression and nearest neighbours learn from the labelled rows alone. Label spreading,
+self-training and Yarowsky's rules see the pool too: other train rows, without their labels. No head sees a query
+before it has learnt.
 """
 
-# N drawn training rows, M queries, D dimensions, K classes, G values of the grid
+# N drawn training rows, P rows of the pool, M queries, D dimensions, K classes, G values of the grid
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.special import softmax
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+
+from genossl.evaluation import yarowsky
 
 LARGEST_ROTATION = 4096  # dimensions; beyond, the eigenvectors cost more than they save
+CODEBOOKS = 16  # groups of dimensions that are quantised, each by itself
+CODES = 16  # centres of each group
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Train rows whose labels are not shown, and which genome (or contig) these and the labelled rows are of."""
+
+    x_PD: np.ndarray
+    group_P: np.ndarray
+    group_N: np.ndarray
 
 
 def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -36,8 +56,9 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
 
 
 def logistic(
-    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float]
-) -> np.ndarray:
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
     """Class probabilities of scikit-learn's logistic regression for each C of the grid, each started from the last."""
     train_ND, query_MD = in_the_span(train_ND, query_MD)
     model = LogisticRegression(warm_start=True, max_iter=300)
@@ -62,8 +83,9 @@ def in_the_span(train_ND: np.ndarray, query_MD: np.ndarray) -> tuple[np.ndarray,
 
 
 def nearest(
-    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[int]
-) -> np.ndarray:
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[int],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
     """Shares of the votes of the k nearest rows by cosine, for each k of the grid; a tie goes to the closer class.
 
     k is at most the number of rows. Closeness adds up to 0.001 of a vote, so it decides ties and nothing else.
@@ -78,4 +100,93 @@ def nearest(
     return np.stack([total_MPK[:, min(k, most) - 1] / min(k, most) for k in grid])
 
 
-HEADS = {"logistic": logistic, "knn": nearest}
+def spreading(
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[int],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Class probabilities of scikit-learn's label spreading over the graph of the k nearest rows, for each k.
+
+    Zhou et al., Learning with local and global consistency, NIPS 2003. A query that no label reaches gets 1 / K.
+    """
+    x_ND, known_N = _with(pool, train_ND, y_N)
+    said = []
+    for k in grid:
+        model = LabelSpreading(kernel="knn", n_neighbors=min(k, len(x_ND)), max_iter=200)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            said.append(model.fit(x_ND, known_N).predict_proba(query_MD))
+    return np.nan_to_num(np.stack(said), nan=1 / n_classes)
+
+
+def self_training(
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Class probabilities of scikit-learn's self-training over logistic regression, for each C of the grid.
+
+    A row of the pool that gets a class with a probability of at least 0.75 is a training row of that class from then
+    on. Its labels are never taken back; Yarowsky's are.
+    """
+    x_ND, known_N = _with(pool, train_ND, y_N)
+    x_ND, query_MD = in_the_span(x_ND, query_MD)
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no unlabelled rows, or not converged
+        for c in grid:
+            base = LogisticRegression(C=c, warm_start=True, max_iter=300)
+            said.append(SelfTrainingClassifier(base, threshold=0.75).fit(x_ND, known_N).predict_proba(query_MD))
+    return np.stack(said)
+
+
+def quantise(pool_PD: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """`others` as codes, int64 (n, up to CODEBOOKS): the nearest k-means centre in each group of dimensions.
+
+    Product quantisation, Jegou et al., TPAMI 2011. Dimensions are dealt to the groups in the order of their variance,
+    so that none holds all that matter. Centres are of the pool; labels play no part.
+    """
+    order_D = np.argsort(-pool_PD.var(0), kind="stable")
+    groups = [order_D[g::CODEBOOKS] for g in range(min(CODEBOOKS, len(order_D)))]
+    codes = [np.empty((len(x), len(groups)), dtype=np.int64) for x in others]
+    for g, dims in enumerate(groups):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than centres
+            model = KMeans(min(CODES, len(pool_PD)), n_init="auto", random_state=g).fit(pool_PD[:, dims])
+        for x, code in zip(others, codes, strict=True):
+            code[:, g] = model.predict(x[:, dims])
+    return codes
+
+
+def decision_list(
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Class probabilities of the summed rules of Yarowsky's algorithm on codes (see `quantise`), for each z.
+
+    The rows are codes in place of vectors. Where the labels are too few for rules, every query gets the shares of the
+    classes among the labelled rows. One sense per genome holds in learning only: a query is judged by itself.
+    """
+    x_ND, known_N = _with(pool, train_ND, y_N)
+    group_N = np.arange(len(x_ND)) if pool is None else np.concatenate([pool.group_N, pool.group_P])
+    log_share_K = np.log(np.maximum(np.bincount(y_N, minlength=n_classes), 0.5) / len(y_N))
+    query_MF = yarowsky.one_hot(query_MD, CODES)
+    said = []
+    for z in grid:
+        try:
+            made = yarowsky.run(yarowsky.one_hot(x_ND, CODES), known_N, n_classes, group_N, yarowsky.Settings(z=z))
+            said.append(softmax(query_MF @ made.score_FK + log_share_K, axis=1))
+        except yarowsky.TooFewSeeds:
+            said.append(np.tile(softmax(log_share_K), (len(query_MD), 1)))
+    return np.stack(said)
+
+
+def _with(pool: Pool | None, train_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled rows, then those of the pool, whose label is -1, as scikit-learn has it."""
+    if pool is None:
+        return train_ND, y_N
+    return np.concatenate([train_ND, pool.x_PD]), np.concatenate([y_N, np.full(len(pool.x_PD), yarowsky.UNDECIDED)])
+
+
+SEMI_SUPERVISED: dict[str, Callable[..., np.ndarray]] = {
+    "label_spreading": spreading, "self_training": self_training, "yarowsky": decision_list,
+}  # fmt: skip
+HEADS: dict[str, Callable[..., np.ndarray]] = {"logistic": logistic, "knn": nearest, **SEMI_SUPERVISED}

@@ -3,7 +3,7 @@
 The same reads, label draws and bootstrap replicates serve every embedding, so that two of them are compared in pairs.
 """
 
-# N labelled rows, M test rows, D dimensions, K classes, U units of resampling, R replicates
+# N labelled rows, P rows of the pool, M test rows, D dimensions, K classes, U units of resampling, R replicates
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ class Settings:
     shots: tuple[int, ...] = (1, 5, 10, 50, 100, 400)  # labels per class; "all" is always measured too
     cap: int = 1000  # training labels per class at most, what "all" means
     draws: int = 5  # draws of the labels at each number of shots
-    heads: tuple[str, ...] = ("logistic", "knn")  # classifiers on the standardised vectors
-    penalty: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # C of the logistic regression, chosen on validation rows
+    heads: tuple[str, ...] = ("logistic", "knn")  # classifiers; also label_spreading, self_training and yarowsky
+    penalty: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # C of logistic regression, chosen on validation rows
     neighbours: tuple[int, ...] = (1, 5, 20)  # k of the nearest neighbours (cosine), chosen on validation rows
+    spreading: tuple[int, ...] = (5, 20)  # neighbours in the graph of label spreading, chosen on validation rows
+    bounds: tuple[float, ...] = (1.0, 2.0, 3.0)  # z of Yarowsky's rules, chosen on validation rows
+    unlabelled: int = 2000  # train rows at most that these two and self_training see without labels
     replicates: int = 1000  # of the bootstrap
     block: int = 20_000  # bases of one contig that are resampled together
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)  # of each class's groups: train, validation, test
@@ -51,13 +54,17 @@ class Settings:
             raise ValueError(f"heads must be some of {', '.join(heads.HEADS)}")
         if not self.penalty or min(self.penalty) <= 0 or list(self.penalty) != sorted(set(self.penalty)):
             raise ValueError("penalty must be ascending numbers above 0")
-        if not self.neighbours or min(self.neighbours) < 1:
-            raise ValueError("neighbours must be whole numbers from 1 on")
+        for name in ("neighbours", "spreading"):
+            if not getattr(self, name) or min(getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be whole numbers from 1 on")
+        if not self.bounds or min(self.bounds) < 0 or self.unlabelled < 1:
+            raise ValueError("bounds must be numbers from 0 on and unlabelled at least 1")
         if min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-9:
             raise ValueError("fractions must be above 0 and sum to 1")
 
     def grid(self, head: str) -> tuple[float, ...] | tuple[int, ...]:
-        return self.penalty if head == "logistic" else self.neighbours
+        own = {"knn": self.neighbours, "label_spreading": self.spreading, "yarowsky": self.bounds}
+        return own.get(head, self.penalty)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +76,20 @@ class Task:
     y_N: np.ndarray
     rows: dict[str, np.ndarray]  # split -> row numbers, after the caps
     draws: dict[str, list[np.ndarray]]  # shots -> training rows of each draw
+    pool_P: np.ndarray  # training rows that semi-supervised heads see without labels; none where there is no such head
+    group_N: np.ndarray  # number of each row's group or genome, else contig, else its own
     units: splits.Units
     weights_RU: np.ndarray
     notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """One embedding as a head reads it, and which training rows these are."""
+
+    row_N: np.ndarray  # ascending
+    train_ND: np.ndarray
+    query_MD: np.ndarray  # validation rows, then test rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +103,7 @@ class Result:
     values: np.ndarray  # (draws, 4): the metrics of scores.METRICS
     replicates: np.ndarray  # (draws, 4, R)
     confusion_KK: np.ndarray  # counts summed over draws
+    undecided: int  # draws in which every test row got the same answer
 
 
 def run(
@@ -166,12 +185,24 @@ def prepare(labels: pd.DataFrame, settings: Settings) -> Task:
         notes.append(f"all: {settings.cap} training rows per class at most")
     else:
         draws[ALL] = [rows[splits.TRAIN]]  # every row, so there is one draw
+    pool = rows[splits.TRAIN] if set(settings.heads) & set(heads.SEMI_SUPERVISED) else np.array([], dtype=np.int64)
+    if len(pool) > settings.unlabelled:
+        notes.append(f"semi-supervised heads: {settings.unlabelled} of {len(pool)} train rows seen without labels")
+        pool = np.sort(splits.permutation(pool, "unlabelled", settings.seed, 0)[: settings.unlabelled])
     test = rows[splits.TEST]
     units = splits.units(labels.iloc[test], y_N[test], settings.block, len(classes))
     if single := [str(name) for k, name in enumerate(classes) if (units.class_U == k).sum() < 2]:
         notes.append(f"one unit of resampling in class {', '.join(single)}: intervals leave out how that class varies")
     weights_RU = scores.resample(units.class_U, settings.replicates, np.random.default_rng([settings.seed, 1]))
-    return Task(labels, classes.tolist(), y_N, rows, draws, units, weights_RU, notes)
+    return Task(labels, classes.tolist(), y_N, rows, draws, pool, _groups(labels), units, weights_RU, notes)
+
+
+def _groups(labels: pd.DataFrame) -> np.ndarray:
+    """For one sense per genome: the number of each row's group or genome, else contig, else its own."""
+    names = splits.group_names(labels)
+    if names is None:
+        names = labels["contig" if "contig" in labels else "id"].to_numpy(dtype=object)
+    return np.unique(names.astype(str), return_inverse=True)[1]
 
 
 def join(path: Path, ids: np.ndarray) -> np.ndarray:
@@ -200,26 +231,29 @@ def score(path: Path, task: Task, settings: Settings) -> list[Result]:
     with threadpool_limits(1):
         vectors_ND = join(path, task.labels["id"].to_numpy(dtype=object))
         query = np.concatenate([task.rows[splits.VALIDATION], task.rows[splits.TEST]])
-        drawn = np.unique(np.concatenate([rows for draws in task.draws.values() for rows in draws]))
-        pool = vectors_ND[task.rows[splits.TRAIN]]
-        train_ND, query_MD = heads.standardise(pool, vectors_ND[drawn], vectors_ND[query])
-        at = {shots: [np.searchsorted(drawn, rows) for rows in draws] for shots, draws in task.draws.items()}
-        return [
-            measure(head, shots, train_ND, task.y_N[drawn], at[shots], query_MD, task, settings)
-            for head in settings.heads
-            for shots in task.draws
-        ]
+        used = np.unique(np.concatenate([task.pool_P, *(rows for draws in task.draws.values() for rows in draws)]))
+        train = vectors_ND[task.rows[splits.TRAIN]]
+        plain = Vectors(used, *heads.standardise(train, vectors_ND[used], vectors_ND[query]))
+        read = dict.fromkeys(settings.heads, plain)
+        if "yarowsky" in read:
+            pool_PD = plain.train_ND[np.searchsorted(used, task.pool_P)]
+            read["yarowsky"] = Vectors(used, *heads.quantise(pool_PD, plain.train_ND, plain.query_MD))
+        return [measure(head, shots, read[head], task, settings) for head in settings.heads for shots in task.draws]
 
 
-def measure(
-    head: str, shots: str, train_ND: np.ndarray, y_N: np.ndarray, draws: list[np.ndarray], query_MD: np.ndarray,
-    task: Task, settings: Settings,
-) -> Result:  # fmt: skip
+def fit(head: str, rows: np.ndarray, x: Vectors, task: Task, grid: tuple[float, ...] | tuple[int, ...]) -> np.ndarray:
+    """Scores (G, M, K) of a head that learns from the labels of `rows`, and sees the rest of the pool without any."""
+    rest = np.setdiff1d(task.pool_P, rows)
+    pool = heads.Pool(x.train_ND[np.searchsorted(x.row_N, rest)], task.group_N[rest], task.group_N[rows])
+    train_ND = x.train_ND[np.searchsorted(x.row_N, rows)]
+    return heads.HEADS[head](train_ND, task.y_N[rows], x.query_MD, len(task.classes), grid, pool)
+
+
+def measure(head: str, shots: str, x: Vectors, task: Task, settings: Settings) -> Result:
     """Fit the whole grid on each draw; validation rows choose by mean balanced accuracy; test rows are read once."""
     grid, n_classes, n_validation = settings.grid(head), len(task.classes), len(task.rows[splits.VALIDATION])
     y_validation, y_test = (task.y_N[task.rows[side]] for side in (splits.VALIDATION, splits.TEST))
-    fit = heads.HEADS[head]
-    fitted = [fit(train_ND[rows], y_N[rows], query_MD, n_classes, grid) for rows in draws]  # each (G, M, K)
+    fitted = [fit(head, rows, x, task, grid) for rows in task.draws[shots]]
     one_unit = np.zeros(n_validation, dtype=np.int64)
     judged_DG = np.array([
         [
@@ -229,7 +263,7 @@ def measure(
         for said_GMK in fitted
     ])  # fmt: skip
     best = int(judged_DG.mean(0).argmax())  # the first of equals: the smoothest line, the fewest neighbours
-    values, replicates, confusion_KK = [], [], np.zeros((n_classes, n_classes), dtype=np.int64)
+    values, replicates, confusion_KK, undecided = [], [], np.zeros((n_classes, n_classes), dtype=np.int64), 0
     plain_1U = np.ones((1, len(task.units.class_U)))
     for said_GMK in fitted:
         said_MK = said_GMK[best, n_validation:]
@@ -238,8 +272,9 @@ def measure(
         values.append(measured[:, 0])
         replicates.append(measured[:, 1:])
         np.add.at(confusion_KK, (y_test, said_MK.argmax(1)), 1)
+        undecided += bool((said_MK == said_MK[0]).all())
     validation = {str(value): float(judged) for value, judged in zip(grid, judged_DG.mean(0), strict=True)}
-    return Result(head, shots, grid[best], validation, np.stack(values), np.stack(replicates), confusion_KK)
+    return Result(head, shots, grid[best], validation, np.stack(values), np.stack(replicates), confusion_KK, undecided)
 
 
 def mean_replicates(result: Result, settings: Settings) -> np.ndarray:
@@ -302,6 +337,12 @@ def describe(task: str, ready: Task, results: dict[str, list[Result]], settings:
     def by_head(found: list[Result], value: Any) -> dict[str, dict[str, Any]]:
         return {head: {r.shots: value(r) for r in found if r.head == head} for head in settings.heads}
 
+    notes = list(ready.notes)
+    for head in settings.heads:
+        silent = {r.shots for found in results.values() for r in found if r.head == head and r.undecided}
+        if silent:
+            shots = ", ".join(s for s in ready.draws if s in silent)
+            notes.append(f"{head}: too little to tell rows apart at shots {shots}; scored as the same answer for all")
     return {
         "task": task,
         "classes": ready.classes,
@@ -314,7 +355,8 @@ def describe(task: str, ready: Task, results: dict[str, list[Result]], settings:
         "standardisation": "mean and deviation of all train rows, labels unused",
         "chosen": {name: by_head(found, lambda r: r.chosen) for name, found in results.items()},
         "validation": {name: by_head(found, lambda r: r.validation) for name, found in results.items()},
-        "notes": ready.notes,
+        "undecided": {name: by_head(found, lambda r: r.undecided) for name, found in results.items()},
+        "notes": notes,
         "settings": settings,
         "versions": files.versions(),
     }
