@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import torch
 
 from genossl import config, methods
 from genossl.errors import InputError
 from genossl.model import checkpoint
+from genossl.model.encoder import Encoder
 from genossl.model.encoder import Settings as EncoderSettings
 from genossl.pretext.method import Method
 
@@ -50,6 +53,29 @@ class Loop:
             raise ValueError("test genomes never enter pretraining")
         if shared := set(self.train_splits) & set(self.validation_splits):
             raise ValueError(f"split {sorted(shared)[0]!r} is both learnt from and validated on")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How the methods that `methods` lists are compared: section `compare`."""
+
+    bases: int = 50_000_000  # bases that the encoder reads in every run: the axis on which methods are equal
+    seeds: int = 3  # runs of each method, seeds 0, 1, ...; fewer than 3 rank nothing
+    presets: str | tuple[str, ...] | None = None  # encoders to run on, by preset; none: the one that a method names
+    shuffled: bool = False  # adds per method a null control: seed 0 on shuffled DNA, where there is nothing to learn
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)  # method: {pretrain: {...}, <method>: {...}}
+
+    def __post_init__(self) -> None:
+        if min(self.bases, self.seeds) < 1:
+            raise ValueError("bases and seeds must be at least 1")
+
+
+class Compared(NamedTuple):
+    """A comparison written out."""
+
+    runs: dict[str, dict[str, Any]]  # name -> what `resolve` takes
+    untrained: dict[str, str]  # name of an untrained baseline -> the run whose first weights it takes
+    left_out: list[str]  # a sentence for each method that a preset's encoder cannot serve
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,3 +162,98 @@ def resolve(mapping: dict[str, Any]) -> Recipe:
     if group and recipe.pretrain.batch % group:
         raise InputError(f"{name}.group {group}: is no divisor of pretrain.batch {recipe.pretrain.batch}")
     return recipe
+
+
+def serves(recipe: Recipe) -> str | None:
+    """None where the encoder serves the method, else the sentence with which the method refuses it."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            methods.load(recipe.name)(recipe.method, Encoder(recipe.encoder))
+        except InputError as error:
+            return str(error)
+    return None
+
+
+def compared(names: Any, mapping: Any) -> Compared:
+    """The runs of `methods: [...]` under `compare:`, one per method, preset and seed, such as simclr.conv.seed0.
+
+    Where no presets are named, each method has its own and the run is called simclr.seed0. Raises InputError with all
+    mistakes at once.
+    """
+    wrong = config.mistakes(Comparison, mapping, "compare")
+    names = names or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError("; ".join([*wrong, f"methods: expected a list of names, found {names!r}"]))
+    wrong += [f"methods: {message}" for name in dict.fromkeys(names) if (message := _unknown(name))]
+    wrong += [f"methods: {name} is listed more than once" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    c = config.build(Comparison, mapping, "compare")
+    wanted = [c.presets] if isinstance(c.presets, str) else list(c.presets or [])
+    stems = [Path(base).stem if Path(base).suffix else base for base in wanted]
+    wrong += [
+        f"compare.presets: {stem} is named more than once" for stem in dict.fromkeys(stems) if stems.count(stem) > 1
+    ]
+    for name, own in c.settings.items():
+        if name not in names:
+            wrong.append(f"compare.settings.{name}: is not among methods ({', '.join(names) or 'none'})")
+        elif not isinstance(own or {}, dict):
+            wrong.append(f"compare.settings.{name}: expected settings, found {own!r}")
+        else:
+            wrong += [f"compare.settings.{name}.{path}: {why}" for path, why in _unequal(own or {})]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    found = Compared({}, {}, [])
+    for base, stem in zip(wanted, stems, strict=True) if wanted else [(None, None)]:
+        for name in names:
+            kind = base or methods.load(name).preset
+            own = c.settings.get(name) or {}
+            start = {**own, "name": name, "preset": kind}
+            equal = {**(own.get("pretrain") or {}), "bases": c.bases}
+            try:
+                refusal = serves(resolve({**start, "pretrain": equal}))
+            except InputError as error:
+                wrong.append(f"compare: {name} on {kind}: {error}")
+                continue
+            if refusal:
+                found.left_out.append(f"{name} on {kind}: {refusal.removeprefix(f'{name}: ')}")
+                continue
+            run = f"{name}.{stem}" if stem else name
+            for seed in range(c.seeds):
+                found.runs[f"{run}.seed{seed}"] = {**start, "pretrain": {**equal, "seed": seed}}
+            if c.shuffled:
+                found.runs[f"{run}.null"] = {**start, "pretrain": {**equal, "seed": 0, "shuffled": True}}
+            found.untrained.setdefault(f"untrained.{stem or Path(kind).stem}", f"{run}.seed0")
+    if names and not (found.runs or wrong):
+        wrong.append(f"methods: nothing can be run: {'; '.join(found.left_out)}")
+    if wrong:
+        raise InputError("; ".join(dict.fromkeys(wrong)))
+    return found
+
+
+def _unknown(name: str) -> str | None:
+    try:
+        methods.load(name)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _unequal(own: dict[str, Any]) -> list[tuple[str, str]]:
+    """Settings of one method that would make its comparison with the others unequal, and why."""
+    reasons = {
+        "preset": "is for all methods alike: compare.presets",
+        "encoder": "is the preset's, so that methods differ in nothing else",
+        "name": "is the method's",
+    }
+    found = [(key, reasons[key]) for key in own if key in reasons]
+    loop = own.get("pretrain")
+    equal = {
+        "bases": "compare.bases",
+        "steps": "compare.bases",
+        "seed": "compare.seeds",
+        "shuffled": "compare.shuffled",
+    }
+    return found + [
+        (f"pretrain.{k}", f"is set by {equal[k]}") for k in (loop if isinstance(loop, dict) else ()) if k in equal
+    ]

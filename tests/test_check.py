@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from genossl import methods, recipe
 from genossl.errors import InputError
 from genossl.verbs import check
 
@@ -56,7 +58,7 @@ def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
 @pytest.mark.parametrize(
     "old,new,message",
     [
-        ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, baselines, jobs, ingest"),
+        ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, methods, compare, "),
         ("mem_mb", "mem", "jobs.mem: unknown key; did you mean mem_mb?"),
         ("cap: 10", "cap: many", "probe.cap: "),
         ("shots: [1]", "shots: [5, 1]", "probe: shots must be ascending"),
@@ -71,6 +73,32 @@ def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
         ("{preset: default, pretrain: {steps: 5}}", "5", "runs.ours: expected settings, found 5"),
         ("  ours:", "  gc:", "runs.gc: a name has letters, digits, _ . - and is no baseline's"),
         ("  ours:", "  a/b:", "runs.a/b: a name has"),
+        ("  ours:", "  simclr.seed0:", "runs.simclr.seed0: a name has letters, digits, _ . - and is no baseline's or"),
+        ("  ours:", "  untrained.conv:", "runs.untrained.conv: a name has"),
+        ("jobs:", "methods: simclr\njobs:", "methods: expected a list of names, found 'simclr'"),
+        ("jobs:", "methods: [simcl]\njobs:", "methods: method 'simcl' is unknown; available: "),
+        ("jobs:", "methods: [byol, byol]\njobs:", "methods: byol is listed more than once"),
+        ("jobs:", "compare: {seeds: 0}\njobs:", "compare: bases and seeds must be at least 1"),
+        ("jobs:", "compare: {bases: 0}\njobs:", "compare: bases and seeds must be at least 1"),
+        ("jobs:", "compare: {seed: 3}\njobs:", "compare.seed: unknown key; did you mean seeds?"),
+        (
+            "jobs:",
+            "methods: [byol]\ncompare: {presets: unheard}\njobs:",
+            "compare: byol on unheard: preset 'unheard' is",
+        ),
+        ("jobs:", "methods: [byol]\ncompare: {presets: [conv, conv]}\njobs:", "compare.presets: conv is named more"),
+        ("jobs:", "compare: {settings: {byol: {}}}\njobs:", "compare.settings.byol: is not among methods (none)"),
+        (
+            "jobs:",
+            "methods: [byol]\ncompare: {settings: {byol: {pretrain: {steps: 5}, encoder: {k: 3}}}}\njobs:",
+            "compare.settings.byol.encoder: is the preset's, so that methods differ in nothing else; "
+            "compare.settings.byol.pretrain.steps: is set by compare.bases",
+        ),
+        (
+            "jobs:",
+            "methods: [byol]\ncompare: {settings: {byol: {byol: {lenght: 5}}}}\njobs:",
+            "compare: byol on default: byol.lenght: unknown key; did you mean length?",
+        ),
         ("  ours:", "  theirs:", "baselines: untrained needs a run called ours"),
         ("kmer3", "kmer9", "baselines: expected a list of untrained, gc and kmer1 to kmer8"),
         ("[untrained, kmer3, gc]", "gc", "baselines: expected a list"),
@@ -79,6 +107,60 @@ def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
 def test_each_mistake_is_named(folder: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     assert message in complaint(GOOD.replace(old, new))
+
+
+COMPARING = (
+    "methods: [simclr, causal_lm]\ncompare: {seeds: 2, presets: [default, bases], shuffled: true, bases: 1000}\n"
+)
+
+
+def test_a_comparison_says_what_it_runs_and_what_it_leaves_out(folder: Path) -> None:
+    """Two methods on two presets, two seeds and a null control each; one of the four is refused, in its own words."""
+    Path("config.yaml").write_text(GOOD + COMPARING)
+    lines = check.run(Path("config.yaml"))
+    assert lines[:2] == [
+        "1 genomes, 10 runs, 3 baselines",
+        "methods compared: simclr.default, simclr.bases, causal_lm.bases (9 of the runs)",
+    ]
+    assert lines[2].startswith("left out of the comparison: causal_lm on default: needs encoder.front conv")
+    assert lines[2].count("causal_lm") == 1
+
+
+def test_a_comparison_needs_no_other_run(folder: Path) -> None:
+    alone = GOOD.replace("  ours: {preset: default, pretrain: {steps: 5}}\n", "").replace("untrained, ", "")
+    Path("config.yaml").write_text(alone + COMPARING)
+    assert check.run(Path("config.yaml"))[0] == "1 genomes, 9 runs, 2 baselines"
+
+
+def test_a_comparison_of_nothing(folder: Path) -> None:
+    message = complaint(GOOD + "methods: [causal_lm]\ncompare: {presets: default}\n")
+    assert "methods: nothing can be run: causal_lm on default: needs encoder.front conv" in message
+
+
+def test_runs_of_a_comparison_are_equal_but_for_what_is_compared() -> None:
+    own = {"simclr": {"pretrain": {"lr": 0.5}, "simclr": {"temperature": 0.2}}}
+    found = recipe.compared(["simclr", "byol"], {"bases": 77, "seeds": 2, "settings": own, "shuffled": True})
+    assert list(found.runs) == ["simclr.seed0", "simclr.seed1", "simclr.null", "byol.seed0", "byol.seed1", "byol.null"]
+    loops = {name: recipe.resolve(spec).pretrain for name, spec in found.runs.items()}
+    assert {loop.bases for loop in loops.values()} == {77}
+    assert [loop.seed for loop in loops.values()] == [0, 1, 0] * 2
+    assert [loop.shuffled for loop in loops.values()] == [False, False, True] * 2
+    assert [loop.lr for loop in loops.values()] == [0.5] * 3 + [1e-3] * 3
+    assert len({recipe.resolve(spec).encoder for spec in found.runs.values()}) == 1
+    assert recipe.resolve(found.runs["simclr.seed1"]).method.temperature == 0.2
+    assert found.untrained == {"untrained.default": "simclr.seed0"}
+    assert found.left_out == []
+    assert recipe.compared(None, None) == ({}, {}, [])
+
+
+def test_asking_whether_an_encoder_serves_moves_no_randomness() -> None:
+    """And a method that runs on the preset that it names is served by it."""
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for name in methods.available():
+        assert recipe.serves(recipe.resolve({"name": name})) is None
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_no_run(folder: Path) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from genossl.errors import InputError
+from genossl.evaluation import compared, runs
 from genossl.files import write_json, write_tsv
 from genossl.verbs import report
 
@@ -42,8 +43,8 @@ CLASSES = (
 UNIT = "20000-base blocks within each class"
 
 
-def curve(name: str, shots: str, head: str) -> float:
-    top, lost = LEVELS.get(name, (0.5, 0.2))
+def curve(name: str, shots: str, head: str, levels: Any = LEVELS) -> float:
+    top, lost = levels.get(name, (0.5, 0.2))
     count = 1000 if shots == "all" else int(shots)
     return top - lost / count**0.45 - (0.03 if head == "knn" else 0.0)
 
@@ -100,19 +101,21 @@ def write_run(folder: Path, name: str, number: int) -> None:
     )
 
 
-def write_scores(folder: Path, task: str, classes: tuple[str, ...], names: tuple[str, ...]) -> None:
+def write_scores(
+    folder: Path, task: str, classes: tuple[str, ...], names: tuple[str, ...], levels: Any = LEVELS
+) -> None:
     scores, pairs, confusion = [], [], []
     for head in ("logistic", "knn"):
         for shots in SHOTS:
             half = 0.03 if shots in ("1", "5") else 0.01
             for name in names:
-                value = curve(name, shots, head)
+                value = curve(name, shots, head, levels)
                 for metric in ("balanced_accuracy", "macro_f1", "mcc", "auroc"):
                     for draw in ("0", "1", "mean"):
                         scores.append((task, name, head, shots, draw, metric, value, value - half, value + half, 1500))
                 for other in names:
                     if other != name:
-                        d = value - curve(other, shots, head)
+                        d = value - curve(other, shots, head, levels)
                         pairs.append((task, head, shots, "balanced_accuracy", name, other, d, d - half, d + half, 1500))
                 for i, label in enumerate(classes):
                     for j, predicted in enumerate(classes):
@@ -162,6 +165,68 @@ def write_embeddings(folder: Path, task: str, classes: tuple[str, ...], n: int =
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = write_results(tmp_path_factory.mktemp("results") / "demo")
     return folder / "report.html", report.run(folder, folder / "report.html", report.Settings())
+
+
+# made-up gains of compared methods over one another; seeds move a score by a hundredth
+METHODS = {"simclr": 0.93, "cpc": 0.928, "masked_lm": 0.86, "byol": 0.90, "causal_lm": 0.84, "autoencoder": 0.78}
+
+
+def write_comparison(folder: Path, seeds: int = 3, methods: dict[str, float] = METHODS, leak: bool = False) -> Path:
+    """Compared runs on two presets with null controls, added to what write_results made."""
+    rng = np.random.default_rng(7)
+    levels = dict(LEVELS)
+    for preset, lost in (("default", 0.0), ("conv", 0.03)):
+        levels[f"untrained.{preset}"] = (0.80 - lost, 0.42)
+        for method, top in methods.items():
+            if preset == "default" and method.endswith("_lm"):
+                continue
+            for seed in range(seeds):
+                name = f"{method}.{preset}.seed{seed}"
+                levels[name] = (top - lost + rng.normal(0, 0.01), 0.3)
+                write_compared_run(folder, name, method, rng, shuffled=False)
+            levels[f"{method}.{preset}.null"] = (0.79 - lost, 0.42)
+            write_compared_run(folder, f"{method}.{preset}.null", method, rng, shuffled=True, leak=leak)
+    write_scores(folder, "species", CLASSES, tuple(levels), levels)
+    return folder
+
+
+def write_compared_run(
+    folder: Path, name: str, method: str, rng: np.random.Generator, *, shuffled: bool, leak: bool = False
+) -> None:
+    """A run of 200 steps: a choice among 511, or bits per base, or neither."""
+    lines, bits, choice = [], method.endswith("_lm"), method in ("simclr", "cpc")
+    for step in range(1, 201):
+        learnt = 0.0 if shuffled and not leak else 1 - np.exp(-step / 60)
+        for split in ("train", "validation") if step % 100 == 0 else ("train",):
+            hits = rng.binomial(512, (1 + 150 * learnt) / 511) / 512 if choice else 0.3 if bits else np.nan
+            told = 1.98 - 0.05 * learnt + rng.normal(0, 0.004) if bits else np.nan
+            candidates = 511 if choice else 4 if bits else np.nan
+            health = (0.9, 30 + learnt, 25.5 if step % 10 == 0 else np.nan, 0.8 if choice else np.nan, -3.2)
+            lines.append((step, split, 6 - 3 * learnt, told, hits, candidates, *health, 1e-3, step * 250_000, step / 4))
+    columns = ["step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment"]
+    columns += ["uniformity", "lr", "bases", "seconds"]
+    write_tsv(folder / "runs" / name / "log.tsv", pd.DataFrame(lines, columns=columns))
+    conv = ".conv." in name
+    settings = {
+        "front": "conv" if conv else "kmer",
+        "k": 5,
+        "width": 40 if conv else 100,
+        "stride": 20 if conv else 100,
+    }
+    record = {"format": 1, "method": method, "parameters": 650_000, "steps": 200, "bases_seen": 50_000_000}
+    record |= {"settings": {**settings, "rnn": "gru"}, "seconds": 50.0 + 10 * conv, "flops": (2 + 7 * conv) * 10**14}
+    record |= {"audit": {"gc": 0.04, "kmer4": 0.35, "candidates": 256.0} if choice else {}, "warnings": []}
+    record |= {"order0_bits": 1.98 if shuffled else None, "pretrain": {"shuffled": shuffled, "batch": 256}}
+    write_json(folder / "runs" / name / "encoder.json", record)
+
+
+LEFT_OUT = ("causal_lm on default: needs encoder.front conv", "masked_lm on default: needs encoder.front conv")
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    folder = write_comparison(write_results(tmp_path_factory.mktemp("compared") / "demo"))
+    return folder / "report.html", report.run(folder, folder / "report.html", report.Settings(left_out=LEFT_OUT))
 
 
 class Page(html.parser.HTMLParser):
@@ -356,6 +421,10 @@ def test_opens_in_a_browser_without_error_or_request(built: tuple[Path, list[str
     assert (tmp_path / "report" / "page.png").stat().st_size > 50_000
 
 
+def test_a_comparison_opens_in_a_browser(comparison: tuple[Path, list[str]], tmp_path: Path) -> None:
+    assert open_in_browser(comparison[0], tmp_path / "report") == ([], [])
+
+
 def test_the_browser_check_sees_an_error_and_a_request(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<img src='http://example.invalid/x.png'><script>console.error('heard')</script>", encoding="utf-8")
@@ -384,3 +453,213 @@ def test_testing_on_genomes_that_pretraining_read_is_said(tmp_path: Path) -> Non
 def test_the_report_is_html_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"r\.pdf: the report is HTML"):
         report.run(write_results(tmp_path / "demo"), tmp_path / "r.pdf", report.Settings())
+
+
+# ---- methods compared
+
+
+def squeezed(path: Path) -> str:
+    return " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+
+
+def test_methods_are_compared(comparison: tuple[Path, list[str]]) -> None:
+    path, findings = comparison
+    page = Page(path.read_text(encoding="utf-8"))
+    text = squeezed(path)
+    assert len(findings) == 4
+    assert findings[3].startswith("Of 10 methods compared with 10 labels per class, simclr.default has the highest")
+    for words in (
+        findings[3],
+        *LEFT_OUT,
+        "50,000,000 per run",
+        "45 pairs were compared",
+        "900 TFLOP",
+        "beats the best k-mer",
+    ):
+        assert words in text, words
+    figures = [attributes.get("aria-label") or "" for tag, attributes in page.tags if tag == "svg"]
+    assert len(figures) == 5 + 3  # ranking, costs, losses
+    assert "mathdefault" not in path.read_text(encoding="utf-8")
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_compared_runs_stay_out_of_the_other_sections(comparison: tuple[Path, list[str]]) -> None:
+    """The verdict, its tables and curves are those of the same results without them."""
+    folder, findings = comparison[0].parent, comparison[1]
+    (task,) = report.read_tasks(folder)
+    assert set(report.plain(task).scores["embedding"]) == set(LEVELS)
+    assert set(report.plain(task).comparisons["baseline"]) == set(LEVELS)
+    assert not any("seed0" in line for line in findings)
+    rows = report.runs_view(report.read_runs(folder))["rows"]  # type: ignore[index]
+    assert len(rows) == 3 + 10  # one row for the seeds of a method on a preset, none for null controls
+    assert {row["seeds"] for row in rows} == {0, 3}
+
+
+def test_untrained_encoders_are_found_by_their_shape(comparison: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """Where a method runs on its own preset, its name does not say which; the run that the baseline came from does."""
+    folder = shutil.copytree(comparison[0].parent, tmp_path / "demo")
+    for run in sorted((folder / "runs").glob("*.*.*")):
+        run.rename(run.with_name(run.name.replace(".conv", "").replace(".default", "_")))
+    for name in ("", ".comparisons", ".confusion"):
+        path = folder / "scores" / f"species{name}.tsv"
+        text = path.read_text(encoding="utf-8").replace(".conv.", ".").replace(".default.", "_.")
+        path.write_text(text, encoding="utf-8")
+    spec = {"settings": {"encoder": f"untrained:{folder}/runs/cpc_.seed0/encoder.safetensors"}}
+    write_json(folder / "embeddings" / "species" / "untrained.default.npy.provenance.json", spec)
+    (task,) = report.read_tasks(folder)
+    found = compared.view(folder, report.read_runs(folder), {"species": task.scores}, (), shots="10", head="logistic")
+    assert found is not None
+    own = {line["group"]: line["untrained"] for line in found["tasks"][0]["table"]}
+    assert own["byol_"] == pytest.approx(0.80 - 0.42 / 10**0.45)
+    assert own["byol"] is None
+
+
+def test_two_seeds_are_shown_and_not_ranked(tmp_path: Path) -> None:
+    folder = write_comparison(write_results(tmp_path / "demo"), seeds=2, methods={"simclr": 0.9, "cpc": 0.8})
+    findings = report.run(folder, tmp_path / "report.html", report.Settings())
+    assert findings[3].startswith("No ranking of methods with 10 labels per class")
+    assert "3 seeds would tell whether that is noise" in squeezed(tmp_path / "report.html")
+
+
+def test_a_comparison_alone_makes_a_report(tmp_path: Path) -> None:
+    folder = write_comparison(tmp_path / "demo", methods={"simclr": 0.9})
+    for name in ("ours", "kmer_mlp", "paper"):
+        shutil.rmtree(folder / "runs" / name, ignore_errors=True)
+    path = folder / "scores" / "species.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str)
+    write_tsv(path, table[table["embedding"].str.contains(".", regex=False)])
+    findings = report.run(folder, tmp_path / "report.html", report.Settings())
+    assert findings[0].startswith("No verdict")
+    assert findings[3].startswith("Of 2 methods compared")
+
+
+def test_names_of_compared_methods_are_inert(tmp_path: Path) -> None:
+    folder = write_comparison(write_results(tmp_path / "demo"), methods={"<script>alert(1)<": 0.9, "cpc": 0.8})
+    report.run(folder, tmp_path / "report.html", report.Settings(left_out=("<script>alert(2)</script>",)))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    assert "<script>alert(2)</script>" in page.text
+
+
+# ---- what logs say
+
+
+def log_of(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    n = max(map(len, columns.values()))
+    base: dict[str, list[Any]] = {"step": list(range(1, n + 1)), "split": ["train"] * n, "top1": [np.nan] * n}
+    return pd.DataFrame(base | {"candidates": [np.nan] * n, "loss": [1.0] * n, "bases": [100.0] * n} | columns)
+
+
+def test_the_end_of_a_log_is_its_last_held_out_line() -> None:
+    log = log_of({"std": [0.5, 0.6, 0.7, 0.8], "split": ["train", "validation", "train", "train"]})
+    assert runs.last(log, "std") == (0.6, True)
+    assert runs.last(log.assign(split="train"), "std") == (0.8, False)
+    assert runs.last(log.assign(std=[0.5, np.nan, 0.7, np.nan]), "std") == (0.7, False)
+    assert runs.last(log, "alignment") == (None, False)
+    assert runs.last(None, "std") == (None, False)
+
+
+def test_seeds_are_averaged_step_by_step() -> None:
+    logs = [log_of({"std": [x, 3 * x], "seconds": [1.0, 2.0 * x]}) for x in (1.0, 2.0, 6.0)]
+    record = {"method": "cpc", "audit": {"gc": 0.1, "kmer4": 0.2, "candidates": 64.0}}
+    found = [
+        runs.Run(name=f"cpc.seed{i}", record=record | {"flops": 10 * i, "warnings": ["low"] if i else []}, log=log)
+        for i, log in enumerate(logs)
+    ]
+    null = runs.Run(name="cpc.null", record=record, log=logs[0])
+    own = runs.Run(name="ours", record=record, log=logs[0])
+    (mean,) = runs.groups([null, *reversed(found), own])
+    assert (mean.name, mean.seeds) == ("cpc", 3)
+    assert mean.log is not None
+    assert mean.log["std"].tolist() == [3.0, 9.0]
+    assert mean.record["flops"] == 10
+    assert mean.record["audit"] == pytest.approx(record["audit"])
+    assert mean.record["warnings"] == ["seed 1, 2: low"]
+    assert runs.nulls([null, *found, own]) == [null]
+    assert runs.own([null, *found, own]) == [own]
+
+
+def null_run(seed: int, hits: float, candidates: float = 101.0) -> runs.Run:
+    """200 steps of 100 questions that are answered rightly with the probability `hits`."""
+    drawn = np.random.default_rng(seed).binomial(100, hits, 200) / 100
+    return runs.Run(name="cpc.null", record={}, log=log_of({"top1": list(drawn), "candidates": [candidates] * 200}))
+
+
+def test_a_null_control_at_chance_and_one_that_leaks() -> None:
+    """At chance 99 % of the intervals hold it; at three times chance all are above."""
+    kept = [runs.null_control(null_run(seed, 1 / 101))["outcome"] == "chance" for seed in range(200)]
+    assert np.mean(kept) > 0.97
+    for seed in range(20):
+        row = runs.null_control(null_run(seed, 3 / 101))
+        assert (row["outcome"], row["words"]) == ("leak", "NOT at chance: a leak")
+        assert row["steps"] == 100
+
+
+def test_a_language_model_on_shuffled_dna() -> None:
+    """Below the entropy of a base is a leak; at it, or above it, is none."""
+    rng = np.random.default_rng(0)
+    for gap, outcome, words in (
+        (-0.05, "leak", "NOT at chance: a leak"),
+        (0.0, "chance", "at its floor, the entropy of one base"),
+        (0.05, "chance", "above its floor, the entropy of one base: it has learnt nothing that is not there"),
+    ):
+        bits = 1.9 + gap + rng.normal(0, 0.01, 100)
+        log = log_of({"bits": list(bits), "top1": [0.3] * 100, "candidates": [4.0] * 100})
+        row = runs.null_control(runs.Run(name="causal_lm.null", record={"order0_bits": 1.9}, log=log))
+        assert (row["outcome"], row["words"], row["measure"]) == (outcome, words, "bits per base")
+        assert row["chance"] == 1.9
+
+
+def test_a_null_control_without_a_chance_level() -> None:
+    """Naming the bases that one sees, or no choice at all, has none; nor has a run of two steps an interval."""
+    rebuilt = log_of({"top1": [0.9] * 40, "candidates": [4.0] * 40})
+    for log in (rebuilt, rebuilt.assign(top1=np.nan)):
+        row = runs.null_control(runs.Run(name="autoencoder.null", record={"order0_bits": 1.9}, log=log))
+        assert (row["outcome"], row["words"]) == ("unknown", "no chance level: see its score")
+    assert runs.null_control(runs.Run(name="x.null", record={}, log=None))["words"] == "no log"
+    assert runs.null_control(runs.Run(name="x.null", record={}, log=null_run(0, 0.1).log.head(2)))["words"] == (  # type: ignore[union-attr]
+        "too few steps to tell"
+    )
+
+
+def test_a_leak_is_said_in_the_page(tmp_path: Path) -> None:
+    folder = write_comparison(write_results(tmp_path / "demo"), methods={"simclr": 0.9}, leak=True)
+    report.run(folder, tmp_path / "report.html", report.Settings())
+    assert squeezed(tmp_path / "report.html").count("NOT at chance: a leak") == 2
+
+
+def test_a_pretext_that_composition_solves_is_said(comparison: tuple[Path, list[str]]) -> None:
+    row = {"top1": 0.3, "kmer4": 0.35, "held_out": True, "chance": 1 / 511, "audit_chance": 1 / 256}
+    assert runs.shortcut(row, "cpc") == (
+        "cpc: on held-out windows the pretext finds 0.300 of the partners among 511, not more than counting 4-mers "
+        "alone finds (0.350 among 256): nothing shows that it learnt more than composition."
+    )
+    assert runs.shortcut(row | {"top1": 0.36}, "cpc") is None
+    assert runs.shortcut(row | {"kmer4": None}, "cpc") is None
+    assert squeezed(comparison[0]).count("nothing shows that it learnt more than composition") == 4
+
+
+@pytest.mark.parametrize(
+    "count,text",
+    [
+        (None, "–"),
+        (0, "0 FLOP"),
+        (999, "999 FLOP"),
+        (1.2e15, "1.2 PFLOP"),
+        (9.999e11, "1 TFLOP"),
+        (5e21, "5e+03 EFLOP"),
+    ],
+)
+def test_operations_in_words(count: float | None, text: str) -> None:
+    assert runs.flops(count) == text
+
+
+def test_old_runs_have_dashes(built: tuple[Path, list[str]]) -> None:
+    """Logs without RankMe, alignment and uniformity, and encoder.json without an audit, are reported all the same."""
+    page = built[0].read_text(encoding="utf-8")
+    table = page[page.index("Are the vectors healthy") :]
+    row = table[table.index("<tbody>") : table.index("</tr>", table.index("<tbody>"))]
+    cells = re.findall(r'<td class="n">(.*?)(?:<small>.*?)?</td>', row)
+    assert cells == ["0.06", "40.0", "–", "–", "–", "–", cells[6], "–", "–"]
+    assert "Methods compared" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -152,6 +153,62 @@ def test_a_new_genome_runs_everything_on_it(finished):
         sheet.write_text(before)
         os.utime(sheet, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         (finished / "data" / "more.fa").unlink()
+
+
+COMPARING = """
+methods: [simclr, siamese, causal_lm]
+compare: {bases: 48000, seeds: 3, presets: small.yaml, shuffled: true, settings: {simclr: {simclr: {temperature: 0.2}}}}
+"""
+SMALL = """
+pretrain: {batch: 16, validate_every: 3}
+encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
+"""
+
+
+@pytest.fixture
+def comparing(finished):
+    """A configuration that compares two methods and asks for a third, which the encoder cannot serve."""
+    path = finished / "config.yaml"
+    before = path.read_text()
+    (finished / "small.yaml").write_text(SMALL)
+    path.write_text(before + COMPARING)
+    yield path
+    path.write_text(before)
+
+
+def test_a_comparison_is_planned(finished, comparing):
+    """Three seeds and a null control of two methods, one untrained encoder; nothing that was run is run again."""
+    assert planned(finished) == {"pretrain": 8, "embed": 8, "embed_baseline": 1, "probe": 1, "report": 1}
+
+
+@pytest.mark.slow
+def test_methods_are_compared(finished, comparing):
+    snakemake(finished, "--cores", "2")
+    assert planned(finished) == {}
+    results = finished / "results" / "tiny"
+    runs = {path.name: json.loads((path / "encoder.json").read_text()) for path in (results / "runs").iterdir()}
+    of_methods = {f"{m}.small.{r}" for m in ("simclr", "siamese") for r in ("seed0", "seed1", "seed2", "null")}
+    assert set(runs) == {"ours", "kmer_mlp"} | of_methods
+    assert {runs[name]["bases_seen"] for name in of_methods} == {48_000}
+    assert [runs[f"siamese.small.seed{i}"]["pretrain"]["seed"] for i in range(3)] == [0, 1, 2]
+    assert {name for name in runs if runs[name]["pretrain"]["shuffled"]} == {"simclr.small.null", "siamese.small.null"}
+    assert runs["simclr.small.seed1"]["method_settings"]["temperature"] == 0.2
+    page = (results / "report.html").read_text()
+    for words in ("Methods compared", "causal_lm on small.yaml: needs encoder.front conv", "Null control"):
+        assert words in page, words
+    findings = (results / "findings.txt").read_text().splitlines()
+    assert sum(line.startswith("Of 2 methods compared with 5 labels per class") for line in findings) == 1
+    comparing.write_text(comparing.read_text().replace("0.2", "0.3"))  # settings of one method run this method alone
+    assert planned(finished) == {"pretrain": 4, "embed": 4, "embed_baseline": 1, "probe": 1, "report": 1}
+
+
+def test_a_comparison_that_cannot_be_stops_before_any_job(finished):
+    own = finished / "wrong.yaml"
+    own.write_text(TINY + "methods: [simcl]\ncompare: {seeds: 0}\n")
+    done = snakemake(finished, "--configfile", str(own), "--dry-run", check=False)
+    assert done.returncode != 0
+    for words in ("method 'simcl' is unknown", "bases and seeds must be at least 1"):
+        assert words in done.stdout + done.stderr, words
 
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):

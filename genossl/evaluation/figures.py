@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from genossl.evaluation.ranking import Standing
 from genossl.evaluation.verdict import Comparison, shots_order
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ INK, MUTED, FAINT = "#1b1f24", "#5b6470", "#d5d9de"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d1f", "#332288", "#882255", "#44aa99", "#999933")
 MARKERS = "os^DvPX*<>"
 ROLES = {"ours": "#0b4f8a", "untrained": "#5b6470", "paper": "#882255", "kmer_mlp": "#007a5a", "gc": "#a0a6ae"}
+REFERENCE_DASHES: Any = ((0, (5, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 KMER_COLOURS = ("#f2a65a", "#e8853a", "#d2691e", "#9c4a12")
 RC: Any = {
     "svg.fonttype": "none",
@@ -254,6 +256,100 @@ def label_efficiency(
         figure.legend(handles, [shown(names.get(n, n), 44) for n in order], loc="outside lower left", ncols=3)
 
     return _svg(f"curves-{key}", "Balanced accuracy by labels per class", (10.2, 4.6 + 0.2 * -(-len(order) // 3)), draw)
+
+
+def ranked(standings: Sequence[Standing], references: Mapping[str, float], key: str) -> str:
+    """Balanced accuracy of compared methods: mean and 95 % interval over seeds, each seed a ring; references dashed."""
+    order = list(reversed(standings))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for y, s in enumerate(order):
+            if s.score.low < s.score.high:
+                axes.plot(
+                    [s.score.low, s.score.high], [y, y], color=ROLES["ours"], linewidth=2.4, solid_capstyle="butt"
+                )
+            seeds = list(s.seeds.values())
+            axes.plot(seeds, [y] * len(seeds), "o", color=MUTED, markersize=4.5, markerfacecolor="none")
+            axes.plot(s.score.mean, y, "o", color=ROLES["ours"], markersize=7.5)
+        for i, (name, value) in enumerate(references.items()):
+            ink = KMER_COLOURS[2] if name.startswith("kmer") else MUTED
+            axes.axvline(value, color=ink, linewidth=1.4, linestyle=REFERENCE_DASHES[i % len(REFERENCE_DASHES)])
+        axes.set_yticks(range(len(order)), [shown(s.group, 40) for s in order])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("balanced accuracy")
+        handles = [_line(ROLES["ours"], 2.4, "-", "o"), _line(MUTED, 0, "", "o")]
+        handles[1].set_markerfacecolor("none")
+        texts = ["mean and 95 % interval over seeds", "one seed"]
+        for i, name in enumerate(references):
+            ink = KMER_COLOURS[2] if name.startswith("kmer") else MUTED
+            handles.append(_line(ink, 1.4, REFERENCE_DASHES[i % len(REFERENCE_DASHES)], ""))
+            texts.append(f"best k-mers ({name})" if name.startswith("kmer") else shown(name, 40))
+        figure.legend(handles, texts, loc="outside lower left", ncols=3)
+
+    size = (9.4, 1.5 + 0.3 * len(order) + 0.2 * (len(references) // 3))
+    return _svg(f"ranked-{key}", "Balanced accuracy of the compared methods with 95 % intervals over seeds", size, draw)
+
+
+def costs(points: Sequence[tuple[str, float, float | None, float | None]], key: str) -> str:
+    """Score against time and against floating-point operations, a dot per method; `points`: name, score, s, FLOP."""
+    from matplotlib.ticker import LogLocator
+
+    panels = [(2, "time of one run (s, log scale)"), (3, "operations of one run (TFLOP, log scale)")]
+    panels = [(at, label) for at, label in panels if any(point[at] for point in points)]
+
+    def draw(figure: Figure) -> None:
+        grid = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+        inks = {name: PALETTE[i % len(PALETTE)] for i, (name, *_) in enumerate(points)}
+        for axes, (at, label) in zip(grid, panels, strict=True):
+            for i, point in enumerate(points):
+                if point[at]:
+                    x = float(point[at] or 0) / (1e12 if at == 3 else 1)
+                    axes.plot(x, point[1], _marker(i), color=inks[point[0]], markersize=8)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+            axes.minorticks_off()
+            low, high = axes.get_xlim()
+            axes.set_xlim(low / 1.5, high * 1.5)
+            axes.set_xlabel(label)
+        grid[0].set_ylabel("balanced accuracy")
+        handles = [_line(inks[name], 0, "", _marker(i)) for i, (name, *_) in enumerate(points)]
+        figure.legend(handles, [shown(point[0], 40) for point in points], loc="outside lower left", ncols=4)
+
+    size = (4.9 * len(panels), 3.6 + 0.2 * -(-len(points) // 4))
+    return _svg(f"costs-{key}", "Balanced accuracy of the compared methods by time and operations", size, draw)
+
+
+def losses(logs: Mapping[str, pd.DataFrame]) -> str:
+    """The loss of each compared method in a panel of its own: losses of different pretexts have no common scale."""
+    columns = min(4, len(logs))
+    rows = -(-len(logs) // columns)
+
+    def draw(figure: Figure) -> None:
+        grid = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+        for axes, (name, log) in zip(grid, logs.items(), strict=False):
+            for split, style in (
+                ("train", {"color": MUTED, "linewidth": 1}),
+                ("validation", {"color": ROLES["ours"], "marker": "o", "markersize": 4}),
+            ):
+                line = log[(log["split"] == split) & log["bases"].notna() & log["loss"].notna()].sort_values("bases")
+                x, y = thinned(line["bases"].to_numpy(float) / 1e6, line["loss"].to_numpy(float), 80)
+                axes.plot(x, y, **style)
+            axes.set_title(shown(name, 24), fontsize=10)
+            axes.set_xlim(left=0)
+            axes.set_xlabel("bases seen (Mbp)")
+        for axes in grid[::columns]:
+            axes.set_ylabel("loss")
+        for axes in grid[len(logs) :]:
+            axes.set_visible(False)
+        handles = [_line(MUTED, 1, "-", ""), _line(ROLES["ours"], 1.5, "-", "o")]
+        figure.legend(handles, ["training windows", "held-out validation genomes"], loc="outside lower left", ncols=2)
+
+    return _svg("losses", "Loss of each compared method during pretraining", (2.55 * columns, 2.1 * rows + 0.4), draw)
 
 
 def confusion(matrices: Mapping[str, pd.DataFrame], key: str) -> str:

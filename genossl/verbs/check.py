@@ -17,6 +17,7 @@ from genossl.verbs import embed, ingest, probe, report
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
+RESERVED = re.compile(r"gc|kmer[1-8]|untrained(\..+)?|.+\.(null|seed\d+)")  # names of baselines and compared runs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def run(path: Path) -> list[str]:
             wrong.append(str(error))
 
     sections = {"ingest": ingest, "embed": embed, "probe": probe, "report": report}
-    known = ("collection", "genomes", "tasks", "runs", "baselines", "jobs", *sections)
+    known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():
         wrong += config.mistakes(verb.Settings, settings.get(name), name)
@@ -64,21 +65,23 @@ def run(path: Path) -> list[str]:
         lambda: config.build(Sheets, {k: settings.get(k, "") for k in ("collection", "genomes", "tasks")}, "config")
     )
     runs, baselines = settings.get("runs") or {}, settings.get("baselines") or []
-    if not isinstance(runs, dict) or not runs:
-        wrong.append("runs: expected at least one run, as name: {settings}")
+    if not isinstance(runs, dict) or not (runs or settings.get("methods")):
+        wrong.append("runs: expected at least one run, as name: {settings}, or methods to compare")
         runs = {}
     if not isinstance(baselines, list) or not all(isinstance(b, str) and BASELINES.fullmatch(b) for b in baselines):
         wrong.append(f"baselines: expected a list of untrained, gc and kmer1 to kmer8, found {baselines!r}")
     elif "untrained" in baselines and "ours" not in runs:
         wrong.append("baselines: untrained needs a run called ours, whose first weights it takes")
     for name, spec in runs.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name) or BASELINES.fullmatch(name):
-            wrong.append(f"runs.{name}: a name has letters, digits, _ . - and is no baseline's")
+        if not isinstance(name, str) or not NAME.fullmatch(name) or RESERVED.fullmatch(name):
+            wrong.append(f"runs.{name}: a name has letters, digits, _ . - and is no baseline's or compared method's")
         elif not isinstance(spec or {}, dict):
             wrong.append(f"runs.{name}: expected settings, found {spec!r}")
         elif message := _mistake(lambda spec=spec: recipe.resolve(spec or {})):
             wrong.append(f"runs.{name}: {message}")
     lines: list[str] = []
+    compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
+    runs = runs | (compared.runs if compared else {})
     if sheets:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
@@ -86,6 +89,7 @@ def run(path: Path) -> list[str]:
         tasks = attempt(lambda: _sheet(sheets.tasks, "task"))
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+            lines += _compared(compared)
         learnt = _learnt(genomes, runs)
         if genomes is not None and not learnt:
             wrong.append(
@@ -105,6 +109,14 @@ def run(path: Path) -> list[str]:
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
+
+
+def _compared(compared: recipe.Compared | None) -> list[str]:
+    if not compared:
+        return []
+    groups = list(dict.fromkeys(re.sub(r"\.(null|seed\d+)$", "", name) for name in compared.runs))
+    told = [f"methods compared: {', '.join(groups)} ({len(compared.runs)} of the runs)"] if groups else []
+    return told + [f"left out of the comparison: {sentence}" for sentence in compared.left_out]
 
 
 def _mistake(action: Callable[[], Any]) -> str | None:

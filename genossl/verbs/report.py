@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.evaluation import figures, splits
+from genossl.evaluation import compared, figures, ranking, runs, splits
 from genossl.evaluation import verdict as judge
+from genossl.evaluation.runs import Run
 from genossl.evaluation.table import read_table
 from genossl.files import atomic, read_json, read_sheet, write_provenance
 from genossl.genome.labels import read_labels
@@ -39,7 +40,13 @@ NAMES = {
     "many_lengths": "many target lengths",
 }
 METRICS = {"macro_f1": "Macro-F1", "mcc": "Matthews correlation", "auroc": "AUROC"}
-HEADS = {"logistic": "logistic regression", "knn": "nearest neighbours"}
+HEADS = {
+    "logistic": "logistic regression",
+    "knn": "nearest neighbours",
+    "label_spreading": "label spreading",
+    "self_training": "self-training",
+    "yarowsky": "Yarowsky's rules",
+}
 ROWS_SHOWN = 1000  # of the genome table; a page with more is slow to open and nobody reads it
 
 
@@ -59,15 +66,7 @@ class Settings:
     head: str = "logistic"  # readout of the verdict, tables and confusion matrices
     map_rows: int = 1000  # test rows on a map, at most; at least 4
     seed: int = 0  # of the rows on the map and of t-SNE
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """A pretraining run as it lies on disk; log is None where the run wrote none (no steps)."""
-
-    name: str
-    record: dict[str, Any]
-    log: pd.DataFrame | None
+    left_out: tuple[str, ...] = ()  # methods that were not compared, and why; the workflow fills this in
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +81,7 @@ class Task:
 
 
 def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path] | None = None) -> list[str]:
-    """Write the report of one results/<collection> folder to `out`; return its findings, three lines per task.
+    """Write the report of one results/<collection> folder to `out`; return its findings, three or four lines per task.
 
     `labels` names the labelled table of a task for its map, where the scores' record does not.
     Raises InputError where the folder holds no store, no runs and no scores, or a table is damaged.
@@ -90,20 +89,27 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     results, out = Path(results), Path(out)
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"{out}: the report is HTML; expected a name that ends in .html")
-    runs = read_runs(results)
+    found = read_runs(results)
     tasks = read_tasks(results)
     store = results / "store" / "store.json"
-    if not (store.is_file() or runs or tasks):
+    if not (store.is_file() or found or tasks):
         raise InputError(
             f"{results}: nothing to report; looked for store/store.json, runs/*/encoder.json and scores/*.tsv"
         )
-    told = [task_view(results, task, settings, (labels or {}).get(task.name)) for task in tasks]
+    told = [task_view(results, plain(task), settings, (labels or {}).get(task.name)) for task in tasks]
+    scores = {task.name: task.scores for task in tasks}
+    methods = compared.view(
+        results, found, scores, settings.left_out, shots=str(settings.verdict_shots), head=settings.head
+    )
+    headlines = {task["name"]: task["headline"] for task in methods["tasks"]} if methods else {}
     page = render(
         {
             "collection": results.resolve().name,
             "tasks": told,
             "genomes": genomes_view(results),
-            "pretraining": runs_view(runs),
+            "pretraining": runs_view(found),
+            "compared": methods,
+            "headlines": headlines,
             "records": records_view(results),
             "settings": dataclasses.asdict(settings),
         }
@@ -114,8 +120,9 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     write_provenance(out, "report", settings, inputs, settings.seed)
     if not told:
         return [f"No verdict: {results} holds no scores yet."]
-    prefixes = [f"{view['name']}: " if len(told) > 1 else "" for view in told]
-    return [p + line for p, view in zip(prefixes, told, strict=True) for line in view["findings"]]
+    prefix = {view["name"]: f"{view['name']}: " if len(told) > 1 else "" for view in told}
+    lines = {view["name"]: [*view["findings"], *filter(None, [headlines.get(view["name"])])] for view in told}
+    return [prefix[name] + line for name, found in lines.items() for line in found]
 
 
 def render(context: dict[str, Any]) -> str:
@@ -125,6 +132,7 @@ def render(context: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {"duration": duration, "flops": runs.flops, "known": lambda x: x is not None and x == x}
     template = importlib.resources.files("genossl.verbs").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(context)
 
@@ -172,6 +180,17 @@ def read_tasks(results: Path) -> list[Task]:
         )
         for path in paths
     ]
+
+
+def plain(task: Task) -> Task:
+    """The task without the rows of compared methods, which have a section of their own."""
+    compared = {name for name in task.scores["embedding"] if ranking.is_compared(name)}
+    pairs = task.comparisons
+    return dataclasses.replace(
+        task,
+        scores=task.scores[~task.scores["embedding"].isin(compared)],
+        comparisons=pairs[~pairs["embedding"].isin(compared) & ~pairs["baseline"].isin(compared)],
+    )
 
 
 def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -262,37 +281,23 @@ def _total(split: str, rows: pd.DataFrame) -> dict[str, Any]:
     return {"split": split, "genomes": len(rows), "gc": gc, **sums}
 
 
-def runs_view(runs: list[Run]) -> dict[str, Any] | None:
-    """The curves and the table of runs; None without runs."""
-    if not runs:
+def runs_view(found: list[Run]) -> dict[str, Any] | None:
+    """The curves and the tables of runs, compared methods as the mean of their seeds; None without runs."""
+    if not found:
         return None
-    logs = {run.name: run.log for run in runs if run.log is not None}
-    names = {run.name: named(run.name) for run in runs}
-    has_validation = any((log["split"] == "validation").any() for log in logs.values())
+    own, groups = runs.own(found), runs.groups(found)
+    logs = {run.name: run.log for run in own if run.log is not None}
+    names = {run.name: named(run.name) for run in [*own, *groups]}
+    rows = [runs.summary(run) | {"name": names[run.name]} for run in [*own, *groups]]
+    every = [run.log for run in found if run.log is not None]
     return {
         "figure": _safe(figures.pretraining(logs, names)) if logs else None,
-        "has_validation": has_validation,
-        "rows": [_run_row(run) for run in runs],
+        "has_logs": bool(every),
+        "has_validation": any((log["split"] == "validation").any() for log in every),
+        "rows": rows,
+        "watched": [row for row in rows if any(row[name] is not None for name in (*runs.HEALTH, "kmer4"))],
+        "shortcuts": [line for row in rows if (line := runs.shortcut(row, row["name"]))],
     }
-
-
-def _run_row(run: Run) -> dict[str, Any]:
-    row: dict[str, Any] = {"key": run.name, "name": named(run.name), "method": str(run.record.get("method", "")) or "–"}
-    row["warnings"] = [str(warning) for warning in run.record.get("warnings") or []]
-    row |= {name: run.record.get(name) for name in ("parameters", "steps")}
-    row |= {"bases": run.record.get("bases_seen"), "seconds": None, "top1": None, "chance": None, "held_out": False}
-    if run.log is not None:
-        held_out = run.log[(run.log["split"] == "validation") & run.log["top1"].notna()]
-        last = (held_out if len(held_out) else run.log[run.log["top1"].notna()]).tail(1)
-        row["held_out"] = bool(len(held_out))
-        if len(last):
-            candidates = float(last["candidates"].iloc[0])
-            row["top1"], row["chance"] = float(last["top1"].iloc[0]), 1 / candidates if candidates > 0 else None
-        if "seconds" in run.log and run.log["seconds"].notna().any():
-            row["seconds"] = duration(float(run.log["seconds"].max()))
-        row["bases"] = row["bases"] if row["bases"] is not None else run.log["bases"].max()
-        row["steps"] = row["steps"] if row["steps"] is not None else int(run.log["step"].max())
-    return row
 
 
 def task_view(results: Path, task: Task, settings: Settings, labels: Path | None) -> dict[str, Any]:
@@ -557,7 +562,8 @@ def records_view(results: Path) -> dict[str, Any]:
         if path.name == "store.json":
             value = {name: entry for name, entry in value.items() if name not in ("genomes", "counts")}
         text = json.dumps(value, indent=1, ensure_ascii=False)
-        files.append({"path": path.relative_to(results).as_posix(), "text": text})
+        of_many = any(ranking.is_compared(part.removesuffix(".npy.provenance.json")) for part in path.parts)
+        files.append({"path": path.relative_to(results).as_posix(), "text": text, "compared": of_many})
         listed = value.get("versions")
         for name, version in listed.items() if isinstance(listed, dict) else ():
             versions.setdefault(str(name), set()).add(str(version))

@@ -35,9 +35,9 @@ rule embed_baseline:
     input:
         store=rules.ingest.output.store,
         labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
-        ours=lambda wildcards: (
-            f"{RESULTS}/runs/ours/encoder.safetensors"
-            if wildcards.baseline == "untrained"
+        run=lambda wildcards: (
+            f"{RESULTS}/runs/{UNTRAINED[wildcards.baseline]}/encoder.safetensors"
+            if wildcards.baseline in UNTRAINED
             else []
         ),
     output:
@@ -57,8 +57,8 @@ rule embed_baseline:
         runtime=120,
     params:
         encoder=lambda wildcards, input: (
-            f"untrained:{input.ours}"
-            if wildcards.baseline == "untrained"
+            f"untrained:{input.run}"
+            if wildcards.baseline in UNTRAINED
             else wildcards.baseline.replace("kmer", "kmer:")
         ),
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),

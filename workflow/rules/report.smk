@@ -28,7 +28,11 @@ rule report:
     params:
         results=lambda wildcards, output: Path(output.html).parent,
         settings=lambda wildcards: json.dumps(
-            config.get("report") or {}, sort_keys=True
+            {
+                **(config.get("report") or {}),
+                **({"left_out": LEFT_OUT} if LEFT_OUT else {}),
+            },
+            sort_keys=True,
         ),
     shell:
         "genossl --quiet report {params.results:q} --out {output.html:q} --settings {params.settings:q}"
