@@ -5,13 +5,16 @@ VENV ?= .venv
 # A CUDA build: https://download.pytorch.org/whl/cu126 (or cu128, cu130: what the driver supports)
 TORCH_INDEX ?=
 CORES ?= 2
+# The folder of public sequences that the bake-off reads (benchmarks/README.md), and the minutes of training of one run
+BAKEOFF_DATA ?= ../shared/data
+BAKEOFF_MINUTES ?= 1
 
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo test test-slow check format clean
+.PHONY: help demo bakeoff test test-slow check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -27,6 +30,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## the whole workflow on the genomes in examples/, then its findings
 	$(SNAKEMAKE) --quiet all
 	@cat results/demo/findings.txt
+
+bakeoff: $(READY)  ## every method at equal budget on four tasks (about an hour on 2 cores; run it again to go on)
+	$(RUN) python benchmarks/bakeoff.py --data $(BAKEOFF_DATA) --out results/bakeoff --minutes $(BAKEOFF_MINUTES) --jobs $(CORES)
 
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest
