@@ -22,6 +22,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -48,7 +49,10 @@ METRIC = "balanced_accuracy"
 OVERHEAD = 22.0  # seconds of a run beside its training: imports, calibration, embedding, probing
 WARM, TIMED = 2, 6  # steps that are not timed, and that are, before a run
 PATIENCE = 15  # epochs without a better validation score that end supervised training
-T_975 = (0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Student's t by degrees of freedom
+VARIANTS = {  # beside the methods as they are: name -> method and settings
+    "wav2vec 2.0": ("wav2vec", {"version": 2}),
+    "self_genomenet + masked": ("self_genomenet", {"masked": 0.2}),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Run:
     """What one JSON is the result of."""
 
     kind: str  # method, untrained, supervised or beside
-    method: str  # of the pretext, or the k-mer profile
+    method: str  # of the pretext, or a variant of one, or the k-mer profile
     preset: str  # of the encoder; "" where there is none
     seed: int
     minutes: float = 0.0  # of training; 0 where `bases` counts, or nothing is trained
@@ -73,7 +77,7 @@ class Run:
     @property
     def name(self) -> str:
         key = hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:10]
-        return "-".join(filter(None, [*self.row, f"seed{self.seed}", key]))
+        return "-".join(filter(None, [*self.row, f"seed{self.seed}", key])).replace(" ", "_")
 
 
 # ---- the plan
@@ -102,25 +106,22 @@ def plan(methods: list[str], presets: list[str], options: argparse.Namespace, ab
 def serving(name: str, presets: list[str]) -> list[str]:
     """Those presets whose encoder the method accepts; where there is none, the preset that it names itself."""
     from genossl import methods
-    from genossl.errors import InputError
-    from genossl.model.encoder import Encoder
+    from genossl.recipe import resolve, serves
+
+    found = [preset for preset in presets if serves(resolve(mapping(name, preset))) is None]
+    return found or [methods.load(mapping(name, "")["name"]).preset]
+
+
+def mapping(name: str, preset: str) -> dict[str, Any]:
+    """What `recipe.resolve` takes, of a method or a variant of one."""
+    method, settings = VARIANTS.get(name, (name, {}))
+    return {"preset": preset, "name": method, method: settings}
+
+
+def _checksum(preset: str, name: str) -> str:
     from genossl.recipe import resolve
 
-    kind, found = methods.load(name), []
-    for preset in presets:
-        try:
-            recipe = resolve({"preset": preset, "name": name})
-            kind(recipe.method, Encoder(recipe.encoder))
-            found.append(preset)
-        except InputError:
-            pass
-    return found or [kind.preset]
-
-
-def _checksum(preset: str, method: str) -> str:
-    from genossl.recipe import resolve
-
-    recipe = dataclasses.asdict(resolve({"preset": preset, "name": method}))
+    recipe = dataclasses.asdict(resolve(mapping(name, preset)))
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
@@ -178,20 +179,20 @@ def pretrain(run: Run, store: Path, folder: Path) -> dict[str, Any]:
     from genossl.verbs import pretrain as verb
 
     loop: dict[str, Any] = {"seed": run.seed, "validate_every": 1 << 30, "checkpoint_every": 1 << 30}
-    mapping = {"preset": run.preset, "name": run.method, "pretrain": loop}
+    whole = {**mapping(run.method, run.preset), "pretrain": loop}
     if run.kind == "untrained":
         loop["steps"] = 0
     elif run.bases:
         loop["bases"] = run.bases
     else:
-        loop["steps"] = max(1, int(run.minutes * 60 / seconds_of_a_step(mapping, store, run.device)))
-    warnings = verb.run(store, folder, mapping, verb.Jobs(run.device, 1))
+        loop["steps"] = max(1, int(run.minutes * 60 / seconds_of_a_step(whole, store, run.device)))
+    warnings = verb.run(store, folder, whole, verb.Jobs(run.device, 1))
     about = read_json(folder / "encoder.json")
     keys = ("steps", "bases_seen", "seconds", "flops", "parameters")
     return {**{key: about[key] for key in keys}, "warnings": warnings}
 
 
-def seconds_of_a_step(mapping: dict[str, Any], store: Path, device: str) -> float:
+def seconds_of_a_step(whole: dict[str, Any], store: Path, device: str) -> float:
     """The median of a few steps of the very recipe, warmed up."""
     import torch
 
@@ -201,7 +202,7 @@ def seconds_of_a_step(mapping: dict[str, Any], store: Path, device: str) -> floa
     from genossl.verbs.pretrain import Trainer
 
     short = {"steps": WARM + TIMED, "validate_every": 0, "log_every": 1}
-    found = recipe.resolve(config.merge(mapping, {"pretrain": short}))
+    found = recipe.resolve(config.merge(whole, {"pretrain": short}))
     opened = TokenStore.open(store)
     method = methods.load(found.name)(found.method, Encoder(found.encoder))
     rows = opened.select(set(found.pretrain.train_splits))
@@ -286,7 +287,7 @@ def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     ready = probe.prepare(read_labels(table), _probe_settings())
     tokens_NL = torch.from_numpy(np.stack([encode(letters) for letters in ready.labels["sequence"]]))
     y_N = torch.from_numpy(ready.y_N)
-    recipe, device = resolve({"preset": run.preset, "name": run.method}), torch.device(run.device)
+    recipe, device = resolve(mapping(run.method, run.preset)), torch.device(run.device)
     torch.manual_seed(run.seed)
     encoder = Encoder(recipe.encoder)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.channels, len(ready.classes))})
@@ -356,8 +357,10 @@ class Row:
 
 def half_width(values_S: np.ndarray) -> float:
     """Half of the 95 % t interval of a mean over seeds; infinite for a single seed."""
-    n = len(values_S)
-    return float(T_975[min(n - 1, len(T_975) - 1)] * values_S.std(ddof=1) / n**0.5) if n > 1 else float("inf")
+    from genossl.evaluation.ranking import t_interval
+
+    found = t_interval(values_S)
+    return found.high - found.mean if found.n > 1 else float("inf")
 
 
 def difference(ours: Row, theirs: Row) -> dict[str, Any]:
@@ -614,7 +617,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, help="runs at once, a thread each")
     parser.add_argument("--device", help="cpu, cuda")
     parser.add_argument("--bases", type=int, default=0, help="bases read per run in place of minutes (pretraining)")
-    parser.add_argument("--methods", nargs="+", help="default: all")
+    parser.add_argument("--methods", nargs="+", help=f"default: all, and {', '.join(VARIANTS)}")
     parser.add_argument("--presets", nargs="+", default=list(PRESETS), help="encoders that are tried for every method")
     parser.add_argument("--only-report", action="store_true", help="write the tables of the runs that are there")
     options = parser.parse_args()
@@ -634,7 +637,7 @@ def main() -> int:
             raise InputError("expected minutes above 0, at least 1 seed and 1 job, and no negative bases")
         options.device = encoder_device(options.device).type
         about = prepare(options.data, options.out / "data")
-        runs = plan(options.methods or methods.available(), options.presets, options, about)
+        runs = plan(options.methods or [*methods.available(), *VARIANTS], options.presets, options, about)
     except InputError as error:
         print(f"bakeoff: {error}", file=sys.stderr)
         return 2
@@ -660,7 +663,7 @@ def main() -> int:
     command = (
         f"python benchmarks/bakeoff.py --data FOLDER --out {options.out} --subset {options.subset} "
         f"{budget} --seeds {options.seeds} --jobs {options.jobs} --presets {' '.join(options.presets)}"
-    ) + (f" --methods {' '.join(options.methods)}" if options.methods else "")
+    ) + (f" --methods {shlex.join(options.methods)}" if options.methods else "")
     text, values = report(results, about, len(runs), command)
     with atomic(options.out / "bakeoff.md", "w") as stream:
         stream.write(text)

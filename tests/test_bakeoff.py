@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import bakeoff
 import bakeoff_data
 
+from genossl import methods, recipe
 from genossl.genome.alphabet import decode
 from genossl.genome.store import TokenStore
 
@@ -140,16 +141,6 @@ def row(name: str, values: list[float], replicates: np.ndarray, preset: str = "d
     return bakeoff.Row(name, preset, np.array(values), np.array(values)[:, None] + replicates[None], seeds)
 
 
-def test_the_t_interval_is_scipys():
-    from scipy import stats
-
-    for n in range(2, 11):
-        values = np.random.default_rng(n).normal(size=n)
-        low, high = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
-        assert bakeoff.half_width(values) == pytest.approx((high - low) / 2, rel=1e-3)
-    assert bakeoff.half_width(np.array([1.0])) == np.inf
-
-
 def test_a_difference_is_paired_and_must_hold_over_seeds_and_over_test_groups():
     noise = np.random.default_rng(0).normal(size=200) * 0.05
     base = row("untrained", [0.3, 0.5, 0.7], noise)
@@ -184,6 +175,15 @@ def test_findings_name_what_the_intervals_bear_out():
 def test_each_method_runs_on_an_encoder_that_serves_it():
     assert bakeoff.serving("simclr", ["default", "conv"]) == ["default", "conv"]
     assert bakeoff.serving("causal_lm", ["default", "conv"]) == ["bases"]
+    assert bakeoff.serving("self_genomenet + masked", ["default", "conv"]) == ["conv"]
+
+
+def test_a_variant_is_a_method_with_other_settings():
+    runs = {bakeoff.Run("method", name, "conv", 0).row for name in [*methods.available(), *bakeoff.VARIANTS]}
+    assert len(runs) == len(methods.available()) + len(bakeoff.VARIANTS)
+    found = recipe.resolve(bakeoff.mapping("wav2vec 2.0", "default"))
+    assert (found.name, found.method.version) == ("wav2vec", 2)
+    assert bakeoff._checksum("default", "wav2vec 2.0") != bakeoff._checksum("default", "wav2vec")
 
 
 def go(monkeypatch, capsys, *options: str) -> tuple[int, str, str]:

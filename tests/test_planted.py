@@ -79,10 +79,10 @@ class Outcome:
     asked: int
     candidates: float
 
-    def gain(self, level: float = 0.95) -> tuple[float, float]:
+    def gain(self) -> tuple[float, float]:
         """The t interval over seeds of trained minus untrained, each pair on the same reads and labels."""
         gain_S = self.trained_S - self.untrained_S
-        half = stats.t.ppf((1 + level) / 2, len(gain_S) - 1) * gain_S.std(ddof=1) / len(gain_S) ** 0.5
+        half = stats.t.ppf(0.975, len(gain_S) - 1) * gain_S.std(ddof=1) / len(gain_S) ** 0.5
         return gain_S.mean() - half, gain_S.mean() + half
 
     def most_by_chance(self) -> float:
@@ -178,10 +178,10 @@ def test_training_beats_not_training_where_species_differ(tmp_path, size):
 def test_training_finds_nothing_where_nothing_differs(tmp_path, kind, size):
     """Here a gain, or a pretext solved on held-out genomes, would come from a leak."""
     found = outcome(tmp_path, kind, size)
-    # of so many intervals one in forty would lie above zero by chance
-    assert found.gain(1 - 0.05 / len(NULLS))[0] <= 0, found
     # one base of four is no window of many: within a source there is something to say about it
     assert found.candidates < 16 or found.right <= found.most_by_chance(), found
+    # species are exchangeable, so chance is all that an accuracy varies by, and how much it does is known
     chance = 1 / SPECIES
     spread = (chance * (1 - chance) / (READS * SPECIES * len(SEEDS))) ** 0.5
-    assert abs(found.trained_S.mean() - chance) < 5 * spread, found
+    assert abs(found.trained_S.mean() - chance) < 3.5 * spread, found
+    assert (found.trained_S - found.untrained_S).mean() < 3 * 2**0.5 * spread, found
