@@ -6,14 +6,12 @@ import json
 import sys
 from pathlib import Path
 
+import bakeoff
+import bakeoff_data
 import numpy as np
 import pandas as pd
 import pytest
 from planted import markov, sample, write_fasta
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-import bakeoff
-import bakeoff_data
 
 from genossl import methods, recipe
 from genossl.genome.alphabet import decode

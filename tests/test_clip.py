@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pairs
 import pytest
+import retrieval
 import torch
 from test_genes import planted
 from torch.nn import functional as F
@@ -288,41 +287,14 @@ def test_mistakes():
 # ---- real genes
 
 
-def by_genome(shared: Path, folder: Path) -> Path:
-    """A sheet of phages, one genome a file with its GFF3; the split test are those to develop on."""
-    rows: dict[str, list[str]] = defaultdict(list)
-    with gzip.open(shared / "annotated/phages.gff3.gz", "rt") as stream:
-        for line in stream:
-            if not line.startswith("#"):
-                rows[line.split("\t")[0]].append(line)
-    folder.mkdir()
-    sheet = ["genome\tpath\tsplit\tfeatures"]
-    for part, split in (("train", "train"), ("dev", "test")):
-        with gzip.open(shared / f"starter/virus/phage_{part}.fa.gz", "rt") as stream:
-            for record in stream.read().split(">")[1:]:
-                name = record.split()[0]
-                (folder / f"{name}.fa").write_text(f">{record}")
-                (folder / f"{name}.gff3").write_text("".join(rows[name]))
-                sheet.append(
-                    f"{name}\t{name}.fa\t{split}\t{name}.gff3" if rows[name] else f"{name}\t{name}.fa\t{split}\t"
-                )
-    (folder / "genomes.tsv").write_text("\n".join(sheet) + "\n")
-    return folder / "genomes.tsv"
-
-
 @pytest.mark.slow
 def test_genes_of_phages_held_out_are_found_above_chance(shared, tmp_path):
     """Two minutes of training. What composition finds is told beside it, and is not promised to be less."""
     from genossl.verbs import ingest, pretrain, retrieve
 
-    ingest.run([str(by_genome(shared, tmp_path / "phages"))], tmp_path / "store")
-    recipe = {
-        "name": "clip",
-        "pretrain": {"steps": 600, "lr": 3e-3, "validate_every": 0},
-        "encoder": {"prefix": True},
-        "clip": {"pairing": "genes", "hidden": 64},
-    }
-    pretrain.run(tmp_path / "store", tmp_path / "run", recipe, pretrain.Jobs(device="cpu"))
+    (tmp_path / "phages").mkdir()
+    ingest.run([str(retrieval.sheet(shared, tmp_path / "phages"))], tmp_path / "store")
+    pretrain.run(tmp_path / "store", tmp_path / "run", retrieval.recipe(steps=600), pretrain.Jobs(device="cpu"))
     lines = retrieve.evaluate(tmp_path / "run", tmp_path / "store", out=tmp_path / "scores.tsv")
     table = [line.split("\t") for line in (tmp_path / "scores.tsv").read_text().splitlines()]
     low = {tuple(row[:3]): row[4] for row in table[1:]}

@@ -94,9 +94,14 @@ class Outcome:
 
 
 def outcome(folder: Path, kind: str, size: Size) -> Outcome:
+    """What all seeds found; told in a line (pytest -s)."""
     trials = [_trial(folder / str(seed), kind, size, seed) for seed in SEEDS]
     trained, first, right, asked, candidates = (np.array(column) for column in zip(*trials, strict=True))
-    return Outcome(trained, first, round(right.sum()), int(asked.sum()), candidates.mean())
+    found = Outcome(trained, first, round(right.sum()), int(asked.sum()), candidates.mean())
+    low, high = found.gain()
+    told = f"{size.recipe.get('name', 'default')}, {kind}: {first.mean():.2f} to {trained.mean():.2f}"
+    print(f"{told}, gain {(trained - first).mean():.2f} [{low:.2f}, {high:.2f}]")
+    return found
 
 
 def _trial(folder: Path, kind: str, size: Size, seed: int) -> tuple[float, float, float, int, float]:
