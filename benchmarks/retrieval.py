@@ -1,6 +1,6 @@
 """How often does DNA find its protein, and a protein its DNA, in phages never seen? CLIP on genes, beside composition.
 
-  python benchmarks/retrieval.py --data FOLDER --out results/retrieval [--steps 1500] [--seeds 3]
+  python benchmarks/retrieval.py --data FOLDER --out results/retrieval [--steps 600] [--seeds 3]
 
 Learns from the phages of train, watches those of dev and is judged once on those of test: the split is by cluster of
 genomes. FOLDER is that of the bake-off, with annotated/phages.gff3.gz. Prints what `genossl retrieve --evaluate` does,
@@ -57,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of public sequences")
     parser.add_argument("--out", type=Path, required=True, help="folder of store, runs and tables")
-    parser.add_argument("--steps", type=int, default=1500, help="of 256 pairs")
+    parser.add_argument("--steps", type=int, default=600, help="of 256 pairs")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     from genossl.verbs import ingest, pretrain, retrieve
