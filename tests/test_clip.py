@@ -17,7 +17,7 @@ from genossl import methods
 from genossl.errors import InputError
 from genossl.genome.alphabet import N, reverse_complement
 from genossl.genome.windows import Shuffled, generator
-from genossl.methods.clip import ProteinTower, profile
+from genossl.methods.clip import ProteinTower
 from genossl.model.encoder import Encoder, Settings
 from genossl.pretext.losses import two_towers
 
@@ -168,10 +168,12 @@ def test_the_method_equals_the_loop(made_of, same):
 
 
 def test_the_surroundings_are_counted_beside_the_window_only():
-    """Against a count in words; changing the window changes nothing, changing a flank does."""
+    """Against a count in words; no word is over the joint, and either strand has the same."""
     method, views = made(n=16, strand=0.0)
     batch = pairs.batch(method, 16)
-    for row, found in zip(batch.tokens, views["surroundings"], strict=True):
+    left, window, right = batch.tokens.split([100, 200, 100], 1)
+    profile = method.other.profile(views["surroundings"])
+    for row, found in zip(batch.tokens, profile, strict=True):
         counts: dict[bytes, int] = defaultdict(int)
         for part in (row[:100], row[300:]):
             for i in range(97):
@@ -179,17 +181,17 @@ def test_the_surroundings_are_counted_beside_the_window_only():
                 counts[min(bytes(word.tolist()), bytes(reverse_complement(word).tolist()))] += 1
         expected = [counts[word] / 194 for word in sorted(counts)]
         assert sorted(found[found > 0].tolist()) == pytest.approx(sorted(expected))
-    flanks = [batch.tokens[:, :100], batch.tokens[:, 300:]]
-    torch.testing.assert_close(profile(flanks), views["surroundings"])
-    turned = [reverse_complement(flank) for flank in reversed(flanks)]
-    torch.testing.assert_close(profile(turned), views["surroundings"])  # either strand has the same
-    assert torch.equal(views["window_tokens"], batch.tokens[:, 100:300])
+    torch.testing.assert_close(method.other.profile(reverse_complement(views["surroundings"])), profile)
+    assert torch.equal(views["window_tokens"], window)
+    one, two = method.partners(views)
+    assert torch.equal(one, window)
+    assert torch.equal(two, torch.cat([left, torch.full((16, 1), N), right], 1))
 
 
 def test_surroundings_without_a_known_base_are_finite():
     method, views = made()
-    empty = profile([torch.full((8, 100), N, dtype=torch.uint8)] * 2)
-    assert empty.abs().sum() == 0
+    empty = torch.full((8, 201), N, dtype=torch.uint8)
+    assert method.other.profile(empty).abs().sum() == 0
     assert method.loss({**views, "surroundings": empty}).terms["contrast"].isfinite()
 
 

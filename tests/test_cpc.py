@@ -209,3 +209,15 @@ def test_targets_belong_to_the_vectors_row_by_row():
     read = method.encoder(views["read_tokens"], latents=True)
     torch.testing.assert_close(loss.vectors, method.ahead.maps[0](read.c[:, -2]).detach())
     torch.testing.assert_close(loss.partners, method.ahead.head(read.z)[:, -1].detach())
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_partners_are_the_bases_under_the_longest_context_and_the_first_frame_after_it(encoder):
+    method, views = made(encoder)
+    method.eval()
+    context, target = method.partners(views)
+    read = method.encoder(views["read_tokens"], latents=True)
+    at = read.c.shape[1] - 1 - method.ahead.far[0]
+    torch.testing.assert_close(method.encoder(context).c[:, -1], read.c[:, at])
+    assert method.encoder.frames(context.shape[1]) == at + 1
+    torch.testing.assert_close(method.encoder.latents(target), read.z[:, -1:])

@@ -258,12 +258,12 @@ def test_a_front_end_serves_a_method_or_is_refused_with_the_one_that_does(name, 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_views_that_are_partners_are_rows_side_by_side(name, store):
+def test_partners_are_bases_row_by_row(name, store):
     method = made(name)
-    if method.partners:
-        views = viewed(method, store)
-        one, two = (views[key] for key in method.partners)
-        assert one.shape == two.shape == (ROWS, method.length)
+    views = viewed(method, store)
+    partners = method.partners(views)
+    if partners:
+        assert [(len(bases), bases.dtype, bases.dim()) for bases in partners] == [(ROWS, torch.uint8, 2)] * 2
         loss = method.loss(views)
         assert loss.partners is not None
         assert loss.partners.shape == loss.vectors.shape

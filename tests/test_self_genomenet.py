@@ -112,6 +112,19 @@ def test_targets_are_the_other_strand_of_a_disjoint_window():
         assert (views["target_tokens"][i].numpy() == reverse_complement(data.tokens[b : b + 200])).all()
 
 
+@pytest.mark.parametrize("turned", [True, False])
+def test_partners_are_window_and_target_or_the_halves_of_one_window(turned):
+    for distance in (0, 300):
+        method, views = made(KMER, length=200, distance=distance, reverse_complement=turned)
+        one, two = method.partners(views)
+        if distance:
+            assert torch.equal(one, views["read_tokens"])
+            assert torch.equal(two, views["target_tokens"])
+        else:
+            rest = reverse_complement(two) if turned else two
+            assert torch.equal(torch.cat([one, rest], 1), views["read_tokens"])
+
+
 def test_groups_are_separate_batches():
     """Groups of 4 in a batch of 8 give the mean of the two halves, so loss memory is O(batch x group)."""
     method, views = made(KMER, batch=8, length=200, distance=300, group=4)

@@ -14,7 +14,8 @@ The first tower is the encoder on a window of DNA. What the second one reads is 
   GFF3). `genossl retrieve` then finds genes by proteins in genomes without annotation.
 """
 
-# B windows, L bases, K bases of the surroundings, V kinds of 4-mer, M residues, E protein channels, P projection
+# B windows, L bases, K bases of the surroundings and an N between, V kinds of 4-mer, M residues, E protein channels
+# P projection
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genossl.genome.alphabet import N
 from genossl.genome.genes import LETTERS, Genes, genetic_code
 from genossl.genome.kmers import codes, kinds
 from genossl.genome.windows import Batch, Sampler, Windows
@@ -39,7 +41,7 @@ from genossl.pretext.views import either_strand
 if TYPE_CHECKING:
     from genossl.genome.store import TokenStore
 
-K = 4  # bases of a k-mer of the surroundings
+K_MER = 4  # bases of a k-mer of the surroundings
 
 
 class CLIP(Method):
@@ -89,26 +91,31 @@ class CLIP(Method):
         return Windows(store, rows, s.length + 2 * s.flank, s.most_n)
 
     def views(self, batch: Batch, rng: np.random.Generator) -> Views:
-        """window_tokens uint8 (B, L); protein uint8 (B, M) or surroundings float (B, V); same int64 (B,): of equal
-        rows is told which may be true partners too."""
+        """window_tokens uint8 (B, L); protein uint8 (B, M) or surroundings uint8 (B, K); same int64 (B,): equal where
+        rows may be true partners too."""
         s = self.settings
         if s.pairing == "genes":
             assert batch.protein is not None
             assert batch.gene is not None
             window_BL, other, same = batch.tokens, {"protein": batch.protein}, batch.gene
         else:
-            left_BK, window_BL, right_BK = batch.tokens.split([s.flank, s.length, s.flank], 1)
-            other, same = {"surroundings": profile([left_BK, right_BK])}, batch.contig
+            left, window_BL, right = batch.tokens.split([s.flank, s.length, s.flank], 1)
+            none = left.new_full((len(left), 1), N)  # so that no k-mer lies over the joint
+            other, same = {"surroundings": torch.cat([left, none, right], 1)}, batch.contig
         return {"window_tokens": either_strand(window_BL, s.strand, rng), **other, "same": same}
 
     def loss(self, views: Views) -> Loss:
         """Chance is log B."""
         a_BP = self.windows(views["window_tokens"])
-        b_BP = self.other(views["protein" if self.settings.pairing == "genes" else "surroundings"])
+        b_BP = self.other(views["protein"] if self.settings.pairing == "genes" else views["surroundings"])
         same_BB = None if self.settings.same_negatives else views["same"][:, None] == views["same"]
         contrast = two_towers(a_BP, b_BP, self.log_scale, same_BB)
         metrics = {"top1": contrast.top1, "candidates": contrast.candidates}
         return Loss({"contrast": contrast.loss}, metrics, a_BP.detach(), b_BP.detach())
+
+    def partners(self, views: Views) -> tuple[Tensor, Tensor] | None:
+        """Window and surroundings; a protein has no bases."""
+        return None if self.settings.pairing == "genes" else (views["window_tokens"], views["surroundings"])
 
     def windows(self, tokens_BL: Tensor) -> Tensor:
         """The first tower, (B, P)."""
@@ -120,25 +127,29 @@ class CLIP(Method):
         self.log_scale.clamp_(max=math.log(100))
 
 
-def profile(parts: list[Tensor]) -> Tensor:
-    """Canonical 4-mer frequencies of all parts together, float (B, V); none is over a joint or holds an N."""
-    index, v = kinds(K)
-    kind = torch.cat([torch.from_numpy(index), torch.tensor([v])])
-    at = torch.cat([kind[codes(part_BK, K)] for part_BK in parts if part_BK.shape[1] >= K], 1)
-    counts = torch.zeros(len(at), v + 1).scatter_add_(1, at, torch.ones(at.shape))[:, :v]
-    return counts / counts.sum(1, keepdim=True).clamp(min=1)
-
-
 class ProfileTower(nn.Module):
-    """A perceptron of roots of frequencies, which vary alike however frequent a k-mer is; no batch statistics."""
+    """A perceptron of the roots of 4-mer frequencies, which vary alike however frequent a 4-mer is; either strand."""
+
+    kind: Tensor
 
     def __init__(self, hidden: int, outputs: int) -> None:
         super().__init__()
-        v = kinds(K)[1]
-        self.layers = nn.Sequential(nn.LayerNorm(v), nn.Linear(v, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+        kind, self.v = kinds(K_MER)
+        self.register_buffer("kind", torch.from_numpy(np.append(kind, self.v)), persistent=False)  # the last: with N
+        self.layers = nn.Sequential(
+            nn.LayerNorm(self.v), nn.Linear(self.v, hidden), nn.GELU(), nn.Linear(hidden, outputs)
+        )
 
-    def forward(self, profile_BV: Tensor) -> Tensor:
-        return self.layers(profile_BV.sqrt())
+    def forward(self, tokens_BK: Tensor) -> Tensor:
+        return self.layers(self.profile(tokens_BK).sqrt())
+
+    def profile(self, tokens_BK: Tensor) -> Tensor:
+        """Canonical 4-mer frequencies, float (B, V); 0 where no 4-mer is free of N."""
+        kind_BK = self.kind[codes(tokens_BK, K_MER)]
+        counts_BV = torch.zeros(len(kind_BK), self.v + 1, device=kind_BK.device)
+        one = torch.ones((), device=kind_BK.device).expand(kind_BK.shape)
+        counts_BV = counts_BV.scatter_add_(1, kind_BK, one)[:, : self.v]
+        return counts_BV / counts_BV.sum(1, keepdim=True).clamp(min=1)
 
 
 class ProteinTower(nn.Module):

@@ -69,6 +69,13 @@ class CPC(Method):
         """read_tokens uint8 (B, L); contig int64 (B,)."""
         return {"read_tokens": either_strand(batch.tokens, self.settings.strand, rng), "contig": batch.contig}
 
+    def partners(self, views: Views) -> tuple[Tensor, Tensor]:
+        """The longest context and the first frame after it."""
+        read_BL, last = views["read_tokens"], self.encoder.frames(self.settings.length) - 1
+        until = (last - self.ahead.far[0]) * self.encoder.stride + self.encoder.width
+        first = last * self.encoder.stride
+        return read_BL[:, :until], read_BL[:, first : first + self.encoder.width]
+
     def loss(self, views: Views) -> Loss:
         """The cross-entropy of choosing each frame to come; log B for a context that says nothing, B or the group."""
         s = self.settings

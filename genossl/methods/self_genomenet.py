@@ -44,8 +44,6 @@ HIDDEN = 128  # units between the states of both sides and the hidden bases
 class SelfGenomeNet(Method):
     """Prefix and remainder of a window, or two windows of one contig, on opposite strands."""
 
-    partners = ("read_tokens", "target_tokens")
-
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Settings:
         length: int = 500  # bases of a window (N of the paper)
@@ -72,8 +70,6 @@ class SelfGenomeNet(Method):
         super().__init__(settings, encoder)
         self.settings = s = settings
         frames = encoder.frames(s.length)
-        if not s.distance:  # one window makes both, split anew in each step
-            self.partners = None
         self.most_splits = frames if s.distance else frames - 1 - encoder.gap  # M of the paper
         if self.most_splits < 1:
             raise InputError(
@@ -118,6 +114,16 @@ class SelfGenomeNet(Method):
             "split": torch.from_numpy(split_S),
             **(cloze(read_BL, self.cloze.asked, rng) if self.cloze else {}),
         }
+
+    def partners(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Window and target; where one window makes both, its two halves, the middle one of its splits."""
+        read_BL, target_BL = views["read_tokens"], views["target_tokens"]
+        if self.settings.distance:
+            return read_BL, target_BL
+        half = self.settings.length // 2
+        # read on the other strand, the target begins with what comes last
+        rest = target_BL[:, : self.settings.length - half] if self.settings.reverse_complement else target_BL[:, half:]
+        return read_BL[:, :half], rest
 
     def loss(self, views: Views) -> Loss:
         """The cross-entropy of choosing the right continuation, both directions; chance is log(2B - 1)."""

@@ -39,8 +39,6 @@ log = logging.getLogger("genossl")
 class SimCLR(Method):
     """NT-Xent on two views of one stretch of DNA."""
 
-    partners = ("one_tokens", "two_tokens")
-
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Settings:
         length: int = 500  # bases of a window
@@ -103,6 +101,10 @@ class SimCLR(Method):
         if s.substitutions:
             view_BL = substitute(view_BL, s.substitutions, rng)
         return either_strand(view_BL, s.strand, rng)
+
+    def partners(self, views: Views) -> tuple[Tensor, Tensor]:
+        """The two views."""
+        return views["one_tokens"], views["two_tokens"]
 
     def loss(self, views: Views) -> Loss:
         """Chance is log(2B - 1); with groups, B is the group."""

@@ -35,7 +35,6 @@ class Method(nn.Module, abc.ABC):
 
     Settings: ClassVar[type]
     preset: ClassVar[str] = "default"  # what a run starts from that names no preset: an encoder that serves the method
-    partners: tuple[str, str] | None = None  # two token views that the pretext pairs row by row, if there are such
     keeps_heads: ClassVar[bool] = False  # whether a verb uses what stands on the encoder after pretraining
 
     def __init__(self, settings: Any, encoder: Encoder) -> None:
@@ -59,6 +58,13 @@ class Method(nn.Module, abc.ABC):
     @abc.abstractmethod
     def length(self) -> int:
         """Bases of the sequences that the encoder reads; the default window of embeddings."""
+
+    def partners(self, views: Views) -> tuple[Tensor, Tensor] | None:
+        """Bases of two kinds, uint8 (B, ...) each, that the pretext pairs row by row; None where it pairs no such.
+
+        What composition alone finds of them is told beside the pretext's own top-1.
+        """
+        return None
 
     def bases(self, views: Views) -> int:
         """Bases that the encoder reads in one step: the axis on which methods are compared."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from genossl.genome.windows import Batch, Pairs, Sampler
 from genossl.model.encoder import Encoder
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 class PairMethod(Method):
     """A method on pairs, each window on either strand. Its Settings have length, distance, strand and most_n."""
-
-    partners = ("one_tokens", "two_tokens")
 
     def __init__(self, settings: Any, encoder: Encoder) -> None:
         super().__init__(settings, encoder)
@@ -36,3 +35,7 @@ class PairMethod(Method):
     def views(self, batch: Batch, rng: np.random.Generator) -> Views:
         """one_tokens, two_tokens uint8 (B, L); contig int64 (B,)."""
         return pair(batch, self.settings.strand, rng)
+
+    def partners(self, views: Views) -> tuple[Tensor, Tensor]:
+        """The two windows."""
+        return views["one_tokens"], views["two_tokens"]

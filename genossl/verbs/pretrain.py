@@ -110,6 +110,11 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         log.info("resuming at step %d of %d", trainer.step, settings.steps)
     else:
         trainer.fit_statistics()
+    if audit := trainer.audit():
+        log.info(
+            "shortcuts: of %d candidates GC content alone finds %.3f of the partners, 4-mers alone %.3f",
+            audit["candidates"], audit["gc"], audit["kmer4"],
+        )  # fmt: skip
     journal = _Journal(states / "log.tsv", trainer.step)
     with (
         _Stop() as stop,
@@ -144,7 +149,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         Path(out),
         encoder,
         **({"heads_sha256": checkpoint.save_heads(Path(out), method)} if method.keeps_heads else {}),
-        audit=trainer.audit(),
+        audit=audit,
         flops=trainer.flops(),
         order0_bits=trainer.order0_bits(),
         method=identity["method"],
@@ -317,11 +322,8 @@ class Trainer:
 
         On held-out windows where there are any; empty for methods without partners.
         """
-        if self.method.partners is None:
-            return {}
-        views = self._draw(self.validation or self.sampler, VALIDATION)
-        one_BL, two_BL = (views[name] for name in self.method.partners)
-        return composition_retrieval(one_BL, two_BL)
+        partners = self.method.partners(self._draw(self.validation or self.sampler, VALIDATION))
+        return composition_retrieval(*partners) if partners else {}
 
     def flops(self) -> int:
         """Floating-point operations of all steps, forward and backward, as torch counts them on one step."""
