@@ -48,6 +48,7 @@ REPLICATES = 300  # of the bootstrap over test groups
 METRIC = "balanced_accuracy"
 OVERHEAD = 22.0  # seconds of a run beside its training: imports, calibration, embedding, probing
 WARM, TIMED = 2, 6  # steps that are not timed, and that are, before a run
+LISTED = 6  # rows that a sentence names
 PATIENCE = 15  # epochs without a better validation score that end supervised training
 VARIANTS = {  # beside the methods as they are: name -> method and settings
     "wav2vec 2.0": ("wav2vec", {"version": 2}),
@@ -434,7 +435,9 @@ def findings(rows: list[Row], labels: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names) or "none"
+    """The first of them by name, the others by number: the table has them all."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (", ".join(names[:LISTED]) or "none") + more
 
 
 def _cell(row: Row | None) -> str:
