@@ -154,7 +154,7 @@ def test_genomes_of_one_window_change_nothing() -> None:
     one, two = (yarowsky.run(data.has, given, 2, each, settings) for settings in (Settings(), ALONE))
     assert (one.label_N == two.label_N).all()
     label = np.array([0, 1, UNDECIDED, 1])
-    assert (yarowsky.one_sense(label, np.arange(4), 2) == label).all()
+    assert (yarowsky.one_sense(label, label, np.arange(4), 2) == label).all()
 
 
 def test_windows_of_a_genome_are_left_alone_where_they_differ() -> None:
@@ -171,7 +171,16 @@ def test_majority_of_a_genome() -> None:
     label = np.array([0, 0, 1, UNDECIDED, 1, 0, UNDECIDED, UNDECIDED])
     group = np.array([0, 0, 0, 0, 1, 1, 1, 2])
     expected = [0, 0, 0, 0, 1, 0, UNDECIDED, UNDECIDED]  # a tie stays as it is
-    assert yarowsky.one_sense(label, group, 2).tolist() == expected
+    assert yarowsky.one_sense(label, np.full(8, UNDECIDED), group, 2).tolist() == expected
+
+
+def test_three_seeds_of_a_genome_outvote_the_rules() -> None:
+    label = np.array([0, 0, 0, 1, 1, 1, 1, UNDECIDED, 1])
+    two, three = np.full(9, UNDECIDED), np.full(9, UNDECIDED)
+    two[:2], three[:3] = 0, 0
+    genome = np.zeros(9, int)
+    assert yarowsky.one_sense(label, two, genome, 2).tolist() == [1] * 9
+    assert yarowsky.one_sense(label, three, genome, 2).tolist() == [0] * 9
 
 
 def test_agreement_within_genomes() -> None:

@@ -23,6 +23,7 @@ from scipy import sparse
 from genossl.errors import InputError
 
 UNDECIDED = -1
+SURE = 3  # seeds of one genome that are believed more than the rules
 
 
 class TooFewSeeds(InputError):
@@ -87,7 +88,7 @@ def run(
         ruled_N, lead_N = decide(sum_NK, settings.threshold)
         ruled_N = balanced(np.where(seeds, seed_N, ruled_N), lead_N, label_N, seeds, n_classes)
         together = settings.one_sense and _enough(ruled_N, n_classes, settings) and agree(ruled_N, group_N, n_classes)
-        label_N = np.where(seeds, seed_N, one_sense(ruled_N, group_N, n_classes) if together else ruled_N)
+        label_N = np.where(seeds, seed_N, one_sense(ruled_N, seed_N, group_N, n_classes) if together else ruled_N)
         if label_N.tobytes() in known:  # the labels stay, or come round
             break
     _refuse(seed_N, decide(sum_NK, settings.threshold)[0], label_N, n_classes, settings)
@@ -184,9 +185,14 @@ def agree(label_N: np.ndarray, group_N: np.ndarray, n_classes: int) -> bool:
     return bool(pairs) and same / pairs >= (1 + chance) / 2
 
 
-def one_sense(label_N: np.ndarray, group_N: np.ndarray, n_classes: int) -> np.ndarray:
-    """Every row gets the class of most labelled rows of its group; where two classes tie rows keep what they have."""
-    votes_GK = _votes(label_N, group_N, n_classes)
+def one_sense(label_N: np.ndarray, seed_N: np.ndarray, group_N: np.ndarray, n_classes: int) -> np.ndarray:
+    """Every row gets the class of most labelled rows of its group; where two classes tie rows keep what they have.
+
+    A group with SURE seeds or more gets the class of most of these: else a class whose rules are weak loses genomes
+    that are known to be of it.
+    """
+    votes_GK, seeds_GK = _votes(label_N, group_N, n_classes), _votes(seed_N, group_N, n_classes)
+    votes_GK = np.where(seeds_GK.sum(1, keepdims=True) >= SURE, seeds_GK, votes_GK)
     sorted_GK = np.sort(votes_GK, 1)
     clear_G = sorted_GK[:, -1] > sorted_GK[:, -2]
     return np.where(clear_G[group_N], votes_GK.argmax(1)[group_N], label_N)
