@@ -276,7 +276,7 @@ def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     import torch
     from torch import nn
 
-    from genossl.evaluation import scores, splits
+    from genossl.evaluation import scores, splits, tasks
     from genossl.genome.alphabet import encode, reverse_complement
     from genossl.genome.labels import read_labels
     from genossl.model.encoder import Encoder
@@ -329,7 +329,7 @@ def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     said_MK, units = said(test), ready.units
     plain_RU = np.concatenate([np.ones((1, len(units.class_U))), ready.weights_RU])
     values = scores.replicates(ready.y_N[test], said_MK, units.unit_N, units.class_U, plain_RU)[_metric()]
-    return {probe.ALL: _score(float(values[0]), values[1:], best)}, epoch
+    return {tasks.ALL: _score(float(values[0]), values[1:], best)}, epoch
 
 
 def _tasks() -> dict[str, str]:

@@ -29,7 +29,10 @@ SETTINGS = {
         ("Settings (--set encoder.KEY=VALUE)", "model/encoder.py", "Settings"),
     ],
     "embed": [("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings")],
-    "probe": [("Settings (--set KEY=VALUE, or probe: in --config)", "verbs/probe.py", "Settings")],
+    "probe": [
+        ("Settings (--set KEY=VALUE, or probe: in --config)", "evaluation/tasks.py", "Settings"),
+        ("Settings of the heads (--set KEY=VALUE)", "verbs/probe.py", "Settings"),
+    ],
     "label": [
         ("Settings (--set KEY=VALUE, or label: in --config)", "verbs/label.py", "Settings"),
         ("Settings of the rules (--set KEY=VALUE)", "evaluation/yarowsky.py", "Settings"),
