@@ -82,9 +82,9 @@ def test_every_base_that_is_asked_for_lies_under_the_one_frame_that_answers(widt
 
 
 def by_hand(method, views):
-    """One window, one base at a time; both sides read on their own."""
+    """One window, one base at a time; both sides read on their own: loss of all, loss and share right of the hidden."""
     encoder, head = method.encoder, method.head
-    losses, right = [], []
+    losses, hidden, right = [], [], []
     for read, wanted in zip(views["masked_tokens"], views["wanted"], strict=True):
         left = encoder(read[None]).c[0]
         from_right = encoder(reverse_complement(read)[None]).c[0]
@@ -95,19 +95,21 @@ def by_hand(method, views):
             seen = torch.cat([left[frame], from_right[len(left) - 1 - frame]])
             scores = [head.say(seen)[letter * encoder.stride + place].item() for letter in range(4)]
             losses.append(math.log(sum(math.exp(x) for x in scores)) - scores[wanted[i]])
-            right.append(max(range(4), key=scores.__getitem__) == wanted[i])
-    return sum(losses) / len(losses), sum(right) / len(right)
+            if read[i] == MASK:
+                hidden.append(losses[-1])
+                right.append(max(range(4), key=scores.__getitem__) == wanted[i])
+    return np.mean(losses), np.mean(hidden), np.mean(right)
 
 
 @pytest.mark.parametrize("width,stride,length", SHAPES)
 def test_the_loss_equals_a_loop(width, stride, length):
     method = made(width, stride, length)
     views = viewed(method, unknown=0.05)
-    loss, top1 = by_hand(method, views)
+    loss, hidden, top1 = by_hand(method, views)
     found = method.loss(views)
     assert found.terms["masked"].item() == pytest.approx(loss, rel=1e-5)
     assert found.metrics["top1"].item() == pytest.approx(top1)
-    assert found.metrics["bits"].item() == pytest.approx(loss / math.log(2), rel=1e-5)
+    assert found.metrics["bits"].item() == pytest.approx(hidden / math.log(2), rel=1e-5)
 
 
 def logits(method, read, i):
@@ -161,11 +163,38 @@ def test_nothing_to_say_is_a_loss_of_zero():
     assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
 
 
-def test_knowing_nothing_costs_two_bits():
-    method = made()
+@pytest.mark.parametrize("share", [0.8, 0.0])  # with none hidden, all that were chosen count
+def test_knowing_nothing_costs_two_bits(share):
+    method = made(mask_share=share)
     with torch.no_grad():
         method.head.say[-1].weight.zero_(), method.head.say[-1].bias.zero_()
     assert method.loss(viewed(method)).metrics["bits"].item() == pytest.approx(2, abs=1e-6)
+
+
+class Says(torch.nn.Module):
+    """The same answers whatever it reads, one row per base that is asked for."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, _):
+        return self.logits
+
+
+def test_a_base_that_is_shown_tells_of_itself_and_is_no_part_of_the_bits():
+    """Independent bases and the best answer there is. Chosen and shown, a base is right with .1 + .1 / 4 of .2, 5/8."""
+    right, wrong = math.log2(8 / 5), 3  # bits, of 5/8 and of 1/8 each
+    method = made(1, 1, 64, rate=1.0)
+    views, answer = viewed(method, n=400), torch.zeros(400, 64, 4)
+    shown = views["masked_tokens"] < N
+    answer[shown] = torch.nn.functional.one_hot(views["masked_tokens"][shown].long(), 4) * math.log(5)
+    method.head.say = Says(answer.flatten(0, 1))
+    found = method.loss(views)
+    assert found.metrics["bits"].item() == pytest.approx(2, abs=1e-6)
+    best = 0.8 * 2 + 0.2 * (5 / 8 * right + 3 / 8 * wrong)
+    assert best == pytest.approx(1.91, abs=5e-3)
+    assert found.terms["masked"].item() / math.log(2) == pytest.approx(best, abs=0.01)
 
 
 def chains(rng, transitions, n, length):

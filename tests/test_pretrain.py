@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from genossl import config, files, methods
 from genossl.cli import cli
 from genossl.errors import InputError, Stopped
+from genossl.evaluation import runs
 from genossl.genome import windows
 from genossl.genome.store import TokenStore
 from genossl.model.checkpoint import load_encoder
@@ -492,6 +493,21 @@ def test_a_null_run_says_what_entropy_is_left(data, tmp_path):
     assert 1.9 < about["order0_bits"] <= 2
     pretrain.run(data, tmp_path / "plain", settings(steps=2))
     assert files.read_json(tmp_path / "plain" / "encoder.json")["order0_bits"] is None
+
+
+def test_a_masked_null_run_stays_at_its_floor_though_its_loss_does_not(data, tmp_path):
+    """Bases that were chosen and are shown tell of themselves: the loss falls below the entropy, the bits must not."""
+    recipe = {
+        "name": "masked_lm",
+        "pretrain": {"steps": 80, "batch": 32, "lr": 0.02, "validate_every": 0, "shuffled": True},
+        "encoder": {"front": "conv", "width": 1, "stride": 1, "channels": 8, "context": 8, "mask": True},
+        "masked_lm": {"length": 60, "rate": 0.5, "hidden": 16},
+    }
+    pretrain.run(data, tmp_path / "run", recipe)
+    about, log = files.read_json(tmp_path / "run" / "encoder.json"), pd.read_csv(tmp_path / "run" / "log.tsv", sep="\t")
+    control = runs.null_control(runs.Run(name="masked_lm.null", record=about, log=log))
+    assert (control["outcome"], control["chance"]) == ("chance", about["order0_bits"])
+    assert log["loss"].tail(20).mean() / np.log(2) < about["order0_bits"] - 0.03
 
 
 def test_the_audit_tells_what_composition_alone_finds(data, tmp_path, caplog):

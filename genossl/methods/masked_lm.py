@@ -9,7 +9,9 @@ as MASK, 10 % as any of the four bases and 10 % as they are:
 For DNA: DNABERT (Ji, Zhou, Liu, Davuluri 2021, doi 10.1093/bioinformatics/btab083) hides stretches, as its tokens
 overlap, and GPN (Benegas, Batra, Song 2023, doi 10.1073/pnas.2311219120) single bases. Here tokens are single bases and
 leak nothing; `span` is there to ask for more than what the neighbours say. Both directions are read by the one causal
-encoder, each on its own strand. No loss falls below the entropy of a base given both sides.
+encoder, each on its own strand. Of bases read as MASK no loss falls below the entropy of a base given both sides, and
+bits and top-1 are of these: a base that is read as it is tells something of itself, so that with the shares above the
+loss of independent, equally frequent bases falls to 1.91 bits.
 """
 
 # B windows, L bases
@@ -17,7 +19,6 @@ encoder, each on its own strand. No loss falls below the entropy of a base given
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,11 +77,11 @@ class MaskedLM(Method):
         return cloze(tokens_BL, self.head.asked, rng, s.rate, s.span, s.mask_share, s.random_share)
 
     def loss(self, views: Views) -> Loss:
-        """Cross-entropy of the chosen bases; log 4 where nothing is known of them."""
+        """Cross-entropy of the chosen bases, log 4 where nothing is known of them; bits of those read as MASK."""
         answer = self.head(self.encoder, views["masked_tokens"], views["wanted"])
         metrics = {
             "top1": answer.top1,
             "candidates": torch.tensor(4.0, device=answer.top1.device),
-            "bits": answer.loss.detach() / math.log(2),
+            "bits": answer.bits,
         }
         return Loss({"masked": answer.loss}, metrics, answer.c_BTC[:, -1, : self.encoder.channels].detach())

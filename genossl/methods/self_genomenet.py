@@ -19,7 +19,6 @@ and remainder share no base: the encoder's gap sees to it.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,7 +149,7 @@ class SelfGenomeNet(Method):
         if self.cloze:
             answer = self.cloze(self.encoder, views["masked_tokens"], views["wanted"])
             terms["masked"] = self.settings.masked * answer.loss
-            metrics["bits"] = answer.loss.detach() / math.log(2)
+            metrics["bits"] = answer.bits
         queries_RP, keys_RP = queries_RSP[:, -1].detach(), keys_RSP[:, -1].detach()
         return Loss(terms, metrics, queries_RP, keys_RP.roll(len(keys_RP) // 2, 0))
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genossl.errors import InputError
-from genossl.genome.alphabet import N, reverse_complement
+from genossl.genome.alphabet import MASK, N, reverse_complement
 from genossl.model.encoder import Encoder
 
 
@@ -131,7 +132,8 @@ class Answer(NamedTuple):
     """How well hidden bases were said."""
 
     loss: Tensor  # cross-entropy over the bases asked for, nats, scalar; 0 where none was
-    top1: Tensor  # share of them that was right, scalar; chance is 1 / 4
+    bits: Tensor  # the same over those read as MASK, where there are any: what a base that is not shown costs, scalar
+    top1: Tensor  # share of these that was right, scalar; chance is 1 / 4
     c_BTC: Tensor  # what was read, from both sides (B, T, 2C)
 
 
@@ -164,9 +166,14 @@ class Cloze(nn.Module):
         at_BT = (wanted_BTS < N).any(-1)  # frames without a question need no answer
         logits_M4S = self.say(c_BTC[at_BT]).unflatten(-1, (4, -1)).float()
         wanted_MS = wanted_BTS[at_BT]
-        known = (wanted_MS < N).sum().clamp(min=1)
-        loss = F.cross_entropy(logits_M4S, wanted_MS, ignore_index=N, reduction="sum") / known
-        return Answer(loss, (logits_M4S.argmax(1) == wanted_MS).sum() / known, c_BTC)
+        known_MS = wanted_MS < N
+        losses_MS = F.cross_entropy(logits_M4S, wanted_MS, ignore_index=N, reduction="none")
+        loss = losses_MS.sum() / known_MS.sum().clamp(min=1)
+        hidden_MS = known_MS & (read_BL[:, self.asked].unflatten(1, (-1, self.stride))[at_BT] == MASK)
+        told_MS = torch.where(hidden_MS.any(), hidden_MS, known_MS)
+        told, right_MS = told_MS.sum().clamp(min=1), logits_M4S.argmax(1) == wanted_MS
+        bits = (losses_MS.detach() * told_MS).sum() / (told * math.log(2))
+        return Answer(loss, bits, (right_MS & told_MS).sum() / told, c_BTC)
 
 
 class Ahead(nn.Module):
