@@ -38,7 +38,7 @@ test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest
 
 test-slow: $(READY)  ## the tests that take minutes each
-	$(RUN) python -m pytest -m slow
+	$(RUN) python -m pytest -m slow --timeout 3600
 
 check: $(READY)  ## lint, formats, types, the workflow's own linters
 	$(RUN) ruff check .
