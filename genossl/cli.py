@@ -133,9 +133,9 @@ def _recipe(config_file: str | None, settings: str | None, assignments: tuple[st
 def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
     """Read genomes into a token store.
 
-    PATH is FASTA or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with the
-    columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or -
-    for standard input.
+    PATH is FASTA, FASTQ or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with
+    the columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or
+    - for standard input.
     """
     from genossl import config
     from genossl.verbs import ingest as verb
@@ -193,9 +193,9 @@ def embed(
 ) -> None:  # fmt: skip
     """Embed sequences.
 
-    ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA (also - for standard
-    input) or a token store, of which windows are embedded, or a labelled table (.tsv with id, label, and sequence or
-    coordinates), of which each row is. Coordinates are 0-based and half-open.
+    ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA or FASTQ (also - for
+    standard input) or a token store, of which windows are embedded, or a labelled table (.tsv with id, label, and
+    sequence or coordinates), of which each row is. Coordinates are 0-based and half-open.
     """
     from genossl import config
     from genossl.verbs import embed as verb
@@ -251,8 +251,8 @@ def label(
 ) -> None:  # fmt: skip
     """Label sequences from a few seeds, by Yarowsky's algorithm.
 
-    SEQUENCES is FASTA (also - for standard input) or a token store, of which windows are labelled, or a labelled table,
-    of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or a contig's or
+    SEQUENCES is FASTA or FASTQ (also - for standard input) or a token store, of which windows are labelled, or a
+    labelled table, of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or a contig's or
     genome's for all its windows. Rows of a genome (else contig) share a class where the rules say that they do. Where
     the seeds are too few, or say nothing, nothing is written.
     """
@@ -412,7 +412,7 @@ def score(
 ) -> None:  # fmt: skip
     """Score sequences by a run of causal_lm: bits per base of each record, on both strands.
 
-    INPUT is FASTA (also - for standard input) or a token store. Beside the model's stand the bits of Markov models of
+    INPUT is FASTA or FASTQ (also - for standard input) or a token store. Beside the model's stand the bits of Markov models of
     the same training genomes, which it should beat.
     """
     from genossl import config
