@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
@@ -15,12 +14,8 @@ import numpy as np
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation.table import SUFFIXES
-from genossl.genome import inputs, kmers
-from genossl.model import checkpoint
-from genossl.model.embedding import embed
-from genossl.model.encoder import encoder_device
-
-Embedder = Callable[[list[np.ndarray]], np.ndarray]  # n sequences -> float32 (n, C)
+from genossl.genome import inputs
+from genossl.model.embedders import open_encoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +49,7 @@ def run(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
-    embedder, trained_on, weights = open_encoder(encoder, settings, device, threads)
+    embedder, trained_on, weights = open_encoder(encoder, settings.pool, settings.both_strands, device, threads)
     window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
     items = inputs.read(source, window, settings.step, sequences)
     count = 0
@@ -73,32 +68,6 @@ def run(
             used[name] = store if store.is_file() else Path(path)
     files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used)
     return count
-
-
-def open_encoder(spec: str, settings: Settings, device: str, threads: int = 0) -> tuple[Embedder, int, Path | None]:
-    """What turns sequences into vectors, the window it was trained on (500 where it was not), and its weights' file."""
-    if spec == "gc":
-        return kmers.gc, 500, None
-    if match := re.fullmatch(r"kmer:?(\d+)", spec):
-        k = int(match[1])
-        if not 1 <= k <= 8:
-            raise InputError(f"encoder {spec}: k must be from 1 to 8")
-        return lambda sequences: kmers.profiles(sequences, k), 500, None
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    where = encoder_device(device)
-    path = spec.removeprefix("untrained:")
-    load = checkpoint.untrained if spec.startswith("untrained:") else checkpoint.load_encoder
-    encoder = load(path, str(where))
-    about = checkpoint.describe(path)
-    weights = checkpoint.encoder_folder(path) / "encoder.safetensors"
-
-    def embedder(sequences: list[np.ndarray]) -> np.ndarray:
-        return embed(encoder, sequences, settings.pool, settings.both_strands)
-
-    return embedder, int(about.get("length", 500)), weights
 
 
 # ---- writers: context managers that give write(rows, vectors)
