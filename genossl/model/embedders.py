@@ -23,7 +23,8 @@ def open_encoder(
 ) -> tuple[Embedder, int, Path | None]:
     """What turns sequences into vectors, the window it was trained on (500 where it was not), and its weights' file.
 
-    spec: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. Raises InputError.
+    spec: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. k-mers are those of one strand where `both_strands`
+    is false, since a floor that is blind to the strand would be too low a bar there. Raises InputError.
     """
     if spec == "gc":
         return kmers.gc, 500, None
@@ -31,7 +32,7 @@ def open_encoder(
         k = int(match[1])
         if not 1 <= k <= 8:
             raise InputError(f"encoder {spec}: k must be from 1 to 8")
-        return lambda sequences: kmers.profiles(sequences, k), 500, None
+        return lambda sequences: kmers.profiles(sequences, k, both_strands), 500, None
     if threads:
         import torch
 

@@ -22,12 +22,10 @@ from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
 from genossl.genome import fasta, gff
 from genossl.genome.alphabet import N
-from genossl.genome.source import Source
+from genossl.genome.source import FASTA_SUFFIXES, PACKED, Source
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
-FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa", ".fq", ".fastq")
 GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
-PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
 
