@@ -29,6 +29,10 @@ SETTINGS = {
         ("Settings (--set encoder.KEY=VALUE)", "model/encoder.py", "Settings"),
     ],
     "embed": [("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings")],
+    "strands": [
+        ("Settings (--set KEY=VALUE, or strands: in --config)", "verbs/strands.py", "Settings"),
+        ("Settings of the rows (--set KEY=VALUE)", "evaluation/tasks.py", "Settings"),
+    ],
     "probe": [
         ("Settings (--set KEY=VALUE, or probe: in --config)", "evaluation/tasks.py", "Settings"),
         ("Settings of the heads (--set KEY=VALUE)", "verbs/probe.py", "Settings"),
@@ -133,9 +137,9 @@ def _recipe(config_file: str | None, settings: str | None, assignments: tuple[st
 def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
     """Read genomes into a token store.
 
-    PATH is FASTA or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with the
-    columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or -
-    for standard input.
+    PATH is FASTA, FASTQ or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with
+    the columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or
+    - for standard input.
     """
     from genossl import config
     from genossl.verbs import ingest as verb
@@ -178,6 +182,37 @@ def pretrain(
 
 
 @cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("path", type=PATH, metavar="PATH")
+@click.option("--out", required=True, type=PATH, metavar="TASK", help="The task's table, .tsv; .json beside it.")
+@click.option(
+    "--layout", metavar="LAYOUT", help="auto, table, fasta, folder, csv or intervals; auto: by what is there."
+)
+@click.option("--kind", metavar="KIND", help="What a label is: classes, multilabel (names joined by ;) or regression.")
+@click.option("--strand", metavar="STRAND", help="invariant, or as_given where the strand matters.")
+@click.option("--labels", type=PATH, metavar="TSV", help="Columns id and label, beside FASTA or FASTQ.")
+@click.option("--genome", type=PATH, metavar="FASTA", help="FASTA (or a store) that coordinates refer to.")
+@click.option("--store", type=PATH, metavar="STORE", help="The collection, in place of --genome: checked, not copied.")
+@click.option("--sequence", metavar="COLUMN", help="The column of the sequence.")
+@click.option("--label", metavar="COLUMN", help="Of the label; BED: name or number; GFF3: type or an attribute.")
+@click.option("--split", metavar="COLUMN", help="Of the split: train, validation (dev, val) or test.")
+@click.option("--group", metavar="COLUMN", help="Of the group: what must not be on both sides of a split.")
+@click.option("--description", metavar="TEXT", help="The question, in words.")
+@click.option("--settings", metavar="JSON", help="These as one JSON object, under the options.")
+def tasks(path: Path, out: Path, labels: Any, genome: Any, store: Any, settings: Any, **given: Any) -> None:
+    """Turn labelled sequences of any layout into one table of a task.
+
+    PATH is a table with id, label, and sequence or coordinates; FASTA or FASTQ with --labels; a folder with one
+    subfolder of FASTA files or one FASTA file per class, perhaps below train, dev and test; a CSV or TSV with a
+    sequence and a label, or a folder of train.csv, dev.csv and test.csv; BED or GFF3. All may be packed.
+    """
+    from genossl import config
+    from genossl.verbs import tasks as verb
+
+    mapping = _json(settings) | {name: value for name, value in given.items() if value is not None}
+    click.echo(verb.run(path, out, config.build(verb.Settings, mapping, "tasks"), labels, genome, store))
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("encoder", metavar="ENCODER")
 @click.argument("source", metavar="INPUT")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz or .parquet")
@@ -193,9 +228,9 @@ def embed(
 ) -> None:  # fmt: skip
     """Embed sequences.
 
-    ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA (also - for standard
-    input) or a token store, of which windows are embedded, or a labelled table (.tsv with id, label, and sequence or
-    coordinates), of which each row is. Coordinates are 0-based and half-open.
+    ENCODER is a run or model folder, kmer:K (1 to 8), gc, or untrained:RUN. INPUT is FASTA or FASTQ (also - for
+    standard input) or a token store, of which windows are embedded, or a labelled table (.tsv with id, label, and
+    sequence or coordinates), of which each row is. Coordinates are 0-based and half-open.
     """
     from genossl import config
     from genossl.verbs import embed as verb
@@ -229,6 +264,34 @@ def probe(
 
 
 @cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("encoders", nargs=-1, required=True, metavar="ENCODER...")
+@click.option("--labels", required=True, type=PATH, metavar="TASK", help="The table of a task.")
+@click.option("--out", required=True, type=PATH, metavar="TABLE", help="Flip rates and correlations, .tsv")
+@click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of the task refer to.")
+@config_option
+@settings_option
+@set_option
+@device_option
+@threads_option
+def strands(
+    encoders: tuple[str, ...], labels: Path, out: Path, sequences: Any, config_file: Any, settings: Any,
+    assignments: Any, device: str, threads: int,
+) -> None:  # fmt: skip
+    """Measure whether answers depend on the strand that is given.
+
+    ENCODER as for embed. Flip rate: the share of test reads whose predicted class changes when the read is given as its
+    reverse complement. Correlation: of class scores, and of vectors, between both strands.
+    """
+    from genossl import config
+    from genossl.verbs import strands as verb
+
+    built = config.build(verb.Settings, _settings("strands", config_file, settings, assignments), "strands")
+    for line in verb.run(list(encoders), labels, out, built, sequences, device, threads):
+        click.echo(line)
+    click.echo(f"strands: {out}")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("source", metavar="SEQUENCES")
 @click.option("--seeds", type=PATH, metavar="TSV", help="Columns id and label: the few that are known.")
 @click.option(
@@ -251,10 +314,10 @@ def label(
 ) -> None:  # fmt: skip
     """Label sequences from a few seeds, by Yarowsky's algorithm.
 
-    SEQUENCES is FASTA (also - for standard input) or a token store, of which windows are labelled, or a labelled table,
-    of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or a contig's or
-    genome's for all its windows. Rows of a genome (else contig) share a class where the rules say that they do. Where
-    the seeds are too few, or say nothing, nothing is written.
+    SEQUENCES is FASTA or FASTQ (also - for standard input) or a token store, of which windows are labelled, or a
+    labelled table, of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or
+    a contig's or genome's for all its windows. Rows of a genome (else contig) share a class where the rules say that
+    they do. Where the seeds are too few, or say nothing, nothing is written.
     """
     from genossl import config
     from genossl.verbs import label as verb
@@ -412,8 +475,8 @@ def score(
 ) -> None:  # fmt: skip
     """Score sequences by a run of causal_lm: bits per base of each record, on both strands.
 
-    INPUT is FASTA (also - for standard input) or a token store. Beside the model's stand the bits of Markov models of
-    the same training genomes, which it should beat.
+    INPUT is FASTA or FASTQ (also - for standard input) or a token store. Beside the model's stand the bits of Markov
+    models of the same training genomes, which it should beat.
     """
     from genossl import config
     from genossl.verbs import score as verb

@@ -173,8 +173,6 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool 
     """
     import gzip
 
-    import pandas as pd
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -183,8 +181,19 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool 
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
     except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
+    return as_sheet(path, cells_of_tsv(text, comments), required)
+
+
+def cells_of_tsv(text: str, comments: bool = True) -> list[tuple[int, list[str]]]:
+    """Line number and cells of each line that holds any; no quoting. comments: lines that start with # are left out."""
     lines = [(i, line.rstrip("\r")) for i, line in enumerate(text.split("\n"), 1)]
-    lines = [(i, line.split("\t")) for i, line in lines if line.strip() and not (comments and line.startswith("#"))]
+    return [(i, line.split("\t")) for i, line in lines if line.strip() and not (comments and line.startswith("#"))]
+
+
+def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Lines of cells, the first of them the header, as a table of strings. Raises InputError as `read_sheet` does."""
+    import pandas as pd
+
     if not lines:
         raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
     header = [name.strip() for name in lines[0][1]]

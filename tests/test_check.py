@@ -52,7 +52,10 @@ def test_the_repositorys_own_configuration_passes(repository: Path, monkeypatch:
 
 
 def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
-    assert check.run(Path("config.yaml")) == ["1 genomes, 1 runs, 3 baselines", "task t: 24 rows, 2 classes"]
+    assert check.run(Path("config.yaml")) == [
+        "1 genomes, 1 runs, 3 baselines",
+        "task t: 24 rows, 2 classes; classes, from a table of sequences",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_no_run(folder: Path) -> None:
         ("genomes.tsv", "genome\tpath\na\ta.fa\na\ta.fa\n", "genomes.tsv: genome 'a' occurs more than once"),
         ("genomes.tsv", "genome\tpath\na b\ta.fa\n", "genomes.tsv: genome 'a b': a name has"),
         ("tasks.tsv", "task\tpath\n../t\tlabels.tsv\n", "tasks.tsv: task '../t': a name has"),
-        ("labels.tsv", "id\tlabel\nx\ty\nx\ty\n", "labels.tsv: id 'x' occurs more than once"),
+        ("labels.tsv", "id\tlabel\tsequence\nx\ty\tA\nx\ty\tA\n", "labels.tsv: id 'x' occurs more than once"),
         ("labels.tsv", "id\tlabel\tsplit\na\ty\ttrain\nb\ty\ttest\n", "labels.tsv: "),
     ],
 )

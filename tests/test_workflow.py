@@ -16,6 +16,7 @@ from planted import collection, symmetric
 
 from genossl.config import read_yaml
 from genossl.evaluation.table import read_table
+from genossl.files import read_sheet
 
 BIN = Path(sys.executable).parent
 TINY = """
@@ -89,6 +90,10 @@ def test_every_artefact_is_there_with_its_provenance(finished):
         table = read_table(results / "embeddings" / "reads" / f"{name}.npy")
         assert len(table.vectors) == 72
         assert (results / "embeddings" / "reads" / f"{name}.npy.provenance.json").is_file()
+    assert json.loads((results / "tasks" / "reads.json").read_text())["layout"] == "table"
+    stranded = read_sheet(results / "scores" / "reads.strand.tsv").set_index("embedding")
+    assert stranded["strands"].to_dict() == {"ours": "given", "kmer2": "both"}
+    assert float(stranded.loc["kmer2", "flip_rate"]) == 0
     assert "<html" in (results / "report.html").read_text()[:200]
     findings = (results / "findings.txt").read_text().strip().splitlines()
     assert len(findings) == 4
@@ -116,6 +121,38 @@ def test_a_run_setting_runs_what_depends_on_it(finished):
         assert planned(finished) == {"pretrain": 1, "embed": 1, "probe": 1, "report": 1}
     finally:
         (finished / "config.yaml").write_text(config)
+
+
+def test_a_task_of_another_layout_runs_what_is_of_it(finished):
+    """A folder of CSV files, where strands matter: its own table, embeddings, scores; then one of its files changes."""
+    sheet, before = finished / "tasks.tsv", (finished / "tasks.tsv").read_text()
+    rng = np.random.default_rng(1)
+    (finished / "gue").mkdir()
+    for split, n in (("train", 12), ("dev", 4), ("test", 8)):
+        rows = ["".join(rng.choice(list("ACGT"), 60)) + f",{'ab'[i % 2]}" for i in range(n)]
+        (finished / "gue" / f"{split}.csv").write_text("\n".join(["sequence,label", *rows]) + "\n")
+    stat = sheet.stat()
+    try:
+        sheet.write_text("task\tpath\tstrand\nreads\treads.tsv\t\ngue\tgue\tas_given\n")
+        ours = {"tasks": 1, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1, "report": 1}
+        assert planned(finished) == ours
+        snakemake(finished, "--cores", "2")
+        assert planned(finished) == {}
+        folder = finished / "results" / "tiny" / "embeddings" / "gue"
+        for name in ("ours", "kmer2"):
+            record = json.loads((folder / f"{name}.npy.provenance.json").read_text())
+            assert record["settings"]["both_strands"] is False
+        assert read_table(folder / "kmer2.npy").vectors.shape == (24, 16)  # k-mers of one strand
+        (finished / "gue" / "dev.csv").write_text((finished / "gue" / "dev.csv").read_text() + "ACGTACGT,a\n")
+        assert planned(finished) == ours
+    finally:
+        sheet.write_text(before)
+        os.utime(sheet, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        shutil.rmtree(finished / "gue")
+        for kind in ("tasks", "embeddings", "scores"):
+            for path in (finished / "results" / "tiny" / kind).glob("gue*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        snakemake(finished, "--cores", "2")
 
 
 def test_a_changed_preset_file_runs_what_starts_from_it(finished):
@@ -147,7 +184,7 @@ def test_a_new_genome_runs_everything_on_it(finished):
         shutil.copy(finished / "data" / "alpha_train.fa", finished / "data" / "more.fa")
         sheet.write_text(before + "more\tmore.fa\ttrain\talpha\n")
         assert planned(finished) == {
-            "ingest": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "report": 1,
+            "ingest": 1, "tasks": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1, "report": 1,
         }  # fmt: skip
     finally:
         sheet.write_text(before)
@@ -241,7 +278,8 @@ def test_the_repository_plans_its_whole_demo(repository, tmp_path):
         (tmp_path / name).symlink_to(repository / name)
     runs, baselines = len(config["runs"]), len(config["baselines"])
     assert planned(tmp_path) == {
-        "ingest": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines, "probe": 1, "report": 1,
+        "ingest": 1, "tasks": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines, "probe": 1, "strands": 1,
+        "report": 1,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.special import softmax
@@ -38,36 +38,66 @@ class Pool:
     group_N: np.ndarray
 
 
-def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """`others`, centred and scaled by the mean and deviation of the train rows, then turned to their principal axes.
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What standardises: mean and scale of each dimension of the train rows, and their principal axes as columns."""
 
-    Labels play no part, so all rows of the train split may be used, drawn or not: the five rows of a one-shot draw
-    have no deviation worth the name. The rotation changes neither head: both know angles and lengths only. A feature
-    that is constant in train becomes 0.
+    mean_D: np.ndarray
+    scale_D: np.ndarray  # infinite for a dimension that is constant in train, which so becomes 0
+    axes_DD: np.ndarray | None  # None where there are too many dimensions, or one
+
+    def scaled(self, x_ND: np.ndarray) -> np.ndarray:
+        return ((x_ND - self.mean_D) / self.scale_D).astype(np.float32)
+
+    def apply(self, x_ND: np.ndarray) -> np.ndarray:
+        """float32 (N, D), centred, scaled and turned."""
+        scaled_ND = self.scaled(x_ND)
+        return scaled_ND if self.axes_DD is None else scaled_ND @ self.axes_DD.astype(np.float32)
+
+
+def axes(train_ND: np.ndarray) -> Axes:
+    """Mean, deviation and principal axes of the train rows; labels play no part.
+
+    So all rows of the train split may be used, drawn or not: the five rows of a one-shot draw have no deviation worth
+    the name.
     """
     mean_D = train_ND.mean(0, dtype=np.float64)
     scale_D = train_ND.std(0, dtype=np.float64)
     scale_D = np.where(scale_D > 1e-6 * np.maximum(np.abs(mean_D), 1e-6), scale_D, np.inf)
-    scaled = [((x - mean_D) / scale_D).astype(np.float32) for x in (train_ND, *others)]
+    found = Axes(mean_D, scale_D, None)
     if not 1 < train_ND.shape[1] <= LARGEST_ROTATION:
-        return scaled[1:]
-    _, axes_DD = np.linalg.eigh((scaled[0].T @ scaled[0]).astype(np.float64))
-    return [x @ axes_DD.astype(np.float32) for x in scaled[1:]]
+        return found
+    scaled_ND = found.scaled(train_ND)
+    _, axes_DD = np.linalg.eigh((scaled_ND.T @ scaled_ND).astype(np.float64))
+    return dataclasses.replace(found, axes_DD=axes_DD)
+
+
+def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """`others`, centred and scaled by the mean and deviation of the train rows, then turned to their principal axes.
+
+    The rotation changes neither head: both know angles and lengths only. A feature that is constant in train becomes 0.
+    """
+    found = axes(train_ND)
+    return [found.apply(x) for x in others]
+
+
+def logistic_fits(train_ND: np.ndarray, y_N: np.ndarray, grid: Sequence[float]) -> Iterator[LogisticRegression]:
+    """scikit-learn's logistic regression for each C of the grid, each started from the last: one object, refitted."""
+    model = LogisticRegression(warm_start=True, max_iter=300)
+    for c in grid:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps settle all but a few of 10,000 predictions
+            model.set_params(C=c).fit(train_ND, y_N)
+        yield model
 
 
 def logistic(
     train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
     pool: Pool | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Class probabilities of scikit-learn's logistic regression for each C of the grid, each started from the last."""
+    """Class probabilities of scikit-learn's logistic regression for each C of the grid."""
     train_ND, query_MD = in_the_span(train_ND, query_MD)
-    model = LogisticRegression(warm_start=True, max_iter=300)
-    said = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps settle all but a few of 10,000 predictions
-        for c in grid:
-            said.append(model.set_params(C=c).fit(train_ND, y_N).predict_proba(query_MD))
-    return np.stack(said)
+    return np.stack([model.predict_proba(query_MD) for model in logistic_fits(train_ND, y_N, grid)])
 
 
 def in_the_span(train_ND: np.ndarray, query_MD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
-"""FASTA to tokens: exact about what is accepted, streaming in constant memory, exact about where a mistake is.
+"""FASTA and FASTQ to tokens: exact about what is accepted, streaming, exact about where a mistake is.
 
 Grammar, in bytes: a record starts at a `>` in column 1; its name is what follows, up to a blank, tab or line end
 (blanks before it are skipped); sequence lines hold nucleotide letters; blank lines and blanks at a line's end mean
-nothing. Lines end with LF, CRLF or CR. Nothing else is white space. Compression is told by a file's first bytes, never
-by its name.
+nothing. Lines end with LF, CRLF or CR. Nothing else is white space. Compression, and whether it is FASTQ (fastq.py),
+is told by a file's first bytes, never by its name. FASTA takes constant memory, FASTQ that of one read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from genossl.errors import InputError
+from genossl.genome import fastq
 from genossl.genome.alphabet import CODES, IUPAC, N, reverse_complement
 from genossl.genome.source import BLOCK, Source, is_bgzip, refuse_others
 
@@ -142,6 +143,7 @@ class _Scanner:
 
     def __init__(self, path: str, ambiguous: str, lowercase: str, max_bases: int) -> None:
         self.path, self.ambiguous, self.lowercase, self.max_bases = path, ambiguous, lowercase, max_bases
+        self.mark = ">"  # what a header begins with; FASTQ has "@"
         self.line, self.column = 1, 0  # of the next byte; the column counts from 0
         self.blank: tuple[int, int] | None = None  # where blanks began that may turn out to lie inside a line
         self.record: Header | None = None
@@ -159,7 +161,7 @@ class _Scanner:
         self.record = None
         name, _, rest = raw.replace(b"\t", b" ").lstrip(b" ").partition(b" ")
         if not name:
-            self.refuse("found '>' without a name, expected one", self.line)
+            self.refuse(f"found '{self.mark}' without a name, expected one", self.line)
         if len(name) > MAX_NAME:
             found = f"found a name of {len(name):,} bytes, {_show(_text(name))}"
             self.refuse(f"{found}, expected at most {MAX_NAME:,}; is a line end missing?", self.line)
@@ -168,7 +170,8 @@ class _Scanner:
             self.refuse(f"found a control character in the name {_show(text)}, expected none", self.line)
         if text in self.lines:
             found = f"found the name {_show(text)} again, first on line {self.lines[text]}"
-            self.refuse(f"{found}; expected names that differ", self.line)
+            mates = " (the two mates of a pair? give them names that differ)" if self.mark == "@" else ""
+            self.refuse(f"{found}; expected names that differ{mates}", self.line)
         self.record = Header(text, _text(rest.strip(b" ")), self.line)
         self.lines[text] = self.line
         self.line, self.column, self.bases = self.line + 1, 0, 0
@@ -222,7 +225,7 @@ def scan(
     max_bases: int = 10_000_000_000,
     digest: Any = None,
 ) -> Iterator[Header | Bases]:
-    """What a FASTA file holds, in order and in constant memory: a Header, its Bases in pieces, the next Header.
+    """What a FASTA or FASTQ file holds, in order: a Header, its Bases in pieces, the next Header.
 
     ambiguous: "N" makes every ambiguity code N and keeps coordinates, "refuse" stops there.
     lowercase: "keep" reads it as upper case, "mask" makes it N.
@@ -233,6 +236,9 @@ def scan(
     with path if isinstance(path, Source) else Source(path, max_ratio, digest) as source:
         refuse_others(source)
         scanner = _Scanner(source.path, ambiguous, lowercase, max_bases)
+        if fastq.is_fastq(source.head):
+            yield from _reads(source, scanner, block)
+            return
         title: bytearray | None = None  # the header line, while one is being read
         line_start = True
         for text in source.blocks(block):
@@ -259,6 +265,17 @@ def scan(
         if title is not None:
             yield scanner.header(bytes(title))
         scanner.end()
+
+
+def _reads(source: Source, scanner: _Scanner, block: int) -> Iterator[Header | Bases]:
+    """Reads of FASTQ as `scan` gives records: names and letters are held to the same rules."""
+    scanner.mark = "@"
+    for read in fastq.reads(source, block):
+        scanner.line = read.line
+        yield scanner.header(read.title)
+        if bases := scanner.sequence(read.letters):
+            yield bases
+    scanner.end()
 
 
 def records(path: str | Path | Source, **options: Any) -> Iterator[Record]:

@@ -18,13 +18,17 @@ from genossl.genome.store import FEATURE_TYPES
 COLUMNS = 9  # seqid, source, type, start, end, score, strand, phase, attributes
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """One line of the table."""
+
     contig: str
     type: str
     spans: tuple[tuple[int, int], ...]  # one, or two across the origin of a circular contig; read 5' to 3' on +
     strand: str
     phase: int
     attributes: dict[str, str]
+    source: str
+    score: str  # "." where there is none
 
 
 def read(source: Source, lengths: dict[str, int], fasta: str) -> list[tuple]:
@@ -33,8 +37,8 @@ def read(source: Source, lengths: dict[str, int], fasta: str) -> list[tuple]:
     `lengths` are those of the contigs in the file `fasta`. CDS rows with one ID are the parts of one gene. Raises
     InputError with file and line for what does not fit the contigs or is no GFF3.
     """
-    groups: dict[Any, list[_Row]] = {}
-    for line, row in _rows(source, lengths, fasta):
+    groups: dict[Any, list[Row]] = {}
+    for line, row in rows(source, lengths, fasta):
         if row.type in FEATURE_TYPES:
             name = row.attributes.get("ID")
             key = (row.contig, name) if row.type == "CDS" and name else line
@@ -42,7 +46,7 @@ def read(source: Source, lengths: dict[str, int], fasta: str) -> list[tuple]:
     return [_feature(rows) for rows in groups.values()]
 
 
-def _feature(rows: list[_Row]) -> tuple:
+def _feature(rows: list[Row]) -> tuple:
     """The parts of one gene; parts are written 5' to 3', so from the right on the other strand."""
     strands = {row.strand for row in rows}
     strand = strands.pop() if len(strands) == 1 else "."
@@ -62,8 +66,8 @@ def _feature(rows: list[_Row]) -> tuple:
     return first.contig, low, high, strand, first.type, *told, first.phase, about.get("transl_table", ""), flags
 
 
-def _rows(source: Source, lengths: dict[str, int], fasta: str) -> Iterator[tuple[int, _Row]]:
-    """Each row with its line number; a FASTA section ends the table."""
+def rows(source: Source, lengths: dict[str, int] | None = None, fasta: str = "") -> Iterator[tuple[int, Row]]:
+    """Each row with its line number; a FASTA section ends the table. Contigs are held to `lengths`, where given."""
     circular: set[str] = set()
     with source:
         text = b"".join(source.blocks()).decode("utf-8", "replace")
@@ -79,13 +83,14 @@ def _rows(source: Source, lengths: dict[str, int], fasta: str) -> Iterator[tuple
         cells = line.split("\t")
         if len(cells) != COLUMNS:
             refuse(f"found {len(cells)} columns, expected the {COLUMNS} of GFF3, split by tabs")
-        contig, _, kind, start, end, _, strand, phase, attributes = cells
+        contig, maker, kind, start, end, score, strand, phase, attributes = cells
         contig = unquote(contig)
-        if contig not in lengths:
+        if lengths is not None and contig not in lengths:
             refuse(f"contig {contig!r} is not in {fasta}")
         if not (re.fullmatch(r"[0-9]{1,18}", start) and re.fullmatch(r"[0-9]{1,18}", end)):
             refuse(f"found start {start!r} and end {end!r}, expected whole numbers")
-        low, high, length = int(start) - 1, int(end), lengths[contig]
+        low, high = int(start) - 1, int(end)
+        length = high if lengths is None else lengths[contig]
         if low < 0 or low >= high:
             refuse(f"found start {start} and end {end}, expected 1 or more and start <= end")
         if strand not in ("+", "-", ".", "?"):
@@ -103,4 +108,5 @@ def _rows(source: Source, lengths: dict[str, int], fasta: str) -> Iterator[tuple
             if contig not in circular or low >= length or high > 2 * length:
                 refuse(f"ends at {high}, but contig {contig!r} has {length} bases")
             spans = ((low, length), (0, high - length))
-        yield number, _Row(contig, kind, spans, strand.replace("?", "."), int(phase) if phase in "012" else 0, about)
+        strand, first = strand.replace("?", "."), int(phase) if phase in "012" else 0
+        yield number, Row(contig, kind, spans, strand, first, about, maker, score)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from genossl.errors import InputError
 from genossl.genome import fasta
@@ -101,6 +102,17 @@ def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
         raise InputError(f"{path}: expected a column sequence, or contig, start and end")
     if sequences is None:
         raise InputError(f"{path}: holds coordinates; say where the sequences are: --sequences STORE or FASTA")
+    for (name, genome, contig, start, end, strand), tokens in cut(path, table, sequences):
+        place = {} if genome is None else {"genome": genome}
+        place |= {"contig": contig, "start": start, "end": end, "strand": strand}
+        yield Item({"id": name, **place, "n_N": int((tokens == N).sum())}, tokens)
+
+
+def cut(path: Path, table: pd.DataFrame, sequences: str | Path) -> Iterator[tuple[tuple, np.ndarray]]:
+    """(id, genome or None, contig, start, end, strand) of each row of a table of `path`, and its tokens there.
+
+    sequences: a store, or FASTA whose records are the contigs; the genome plays no part then.
+    """
     strands = table["strand"] if "strand" in table else ["+"] * len(table)
     genomes = table["genome"] if "genome" in table else [None] * len(table)
     places = list(zip(table["id"], genomes, table["contig"], table["start"], table["end"], strands, strict=True))
@@ -109,10 +121,7 @@ def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
     else:
         requests = [(contig, start, end, "-" if strand == "-" else "+") for _, _, contig, start, end, strand in places]
         found = iter(fasta.fetch(sequences, requests))
-    for (name, genome, contig, start, end, strand), tokens in zip(places, found, strict=True):
-        place = {} if genome is None else {"genome": genome}
-        place |= {"contig": contig, "start": start, "end": end, "strand": strand}
-        yield Item({"id": name, **place, "n_N": int((tokens == N).sum())}, tokens)
+    yield from zip(places, found, strict=True)
 
 
 def _of_store(path: Path, store: TokenStore, places: list[tuple]) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import read_sheet
+from genossl.files import read_json, read_sheet
 
 SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "val": "validation", "test": "test"}
 
@@ -18,7 +18,12 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     start and end are 0-based and half-open, as integers; "dev" and "val" are read as validation; all else stays text.
     Raises InputError naming file and row for an empty or repeated id, an unknown split, or bad coordinates.
     """
-    table = read_sheet(path, required=("id", "label"))
+    return checked(read_sheet(path, required=("id", "label")), path)
+
+
+def checked(table: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """The same for a table of strings that was read from `path` in another way."""
+    table = table.copy()
     for name in ("id", "label"):
         if (empty := table.index[table[name] == ""]).size:
             raise InputError(f"{path} row {empty[0] + 1}: empty {name}")
@@ -44,3 +49,12 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     if "strand" in table and (bad := table.index[~table["strand"].isin(["+", "-", "."])]).size:
         raise InputError(f"{path} row {bad[0] + 1}: strand {table['strand'][bad[0]]!r}; expected + or -")
     return table
+
+
+def strand_policy(path: str | Path) -> str:
+    """What the .json that `genossl tasks` writes beside a table says of the strand; "" where there is none."""
+    path = Path(path)
+    if path.suffix != ".tsv" or not path.with_suffix(".json").is_file():
+        return ""
+    about = read_json(path.with_suffix(".json"))
+    return str(about.get("strand", "")) if isinstance(about, dict) and "task" in about else ""

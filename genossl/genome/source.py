@@ -17,6 +17,8 @@ from typing import IO, Any
 from genossl.errors import InputError
 
 BLOCK = 1 << 20  # bytes read at once: large enough for bytes.translate, small enough for the cache
+FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa", ".fq", ".fastq")  # in folders only
+PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 RATIO_FROM = 100_000_000  # unpacked bytes before the compression ratio is judged
 
 _OTHERS = (  # what else people give, by its first bytes, and what to do about it
@@ -28,7 +30,6 @@ _OTHERS = (  # what else people give, by its first bytes, and what to do about i
     (rb"version https://git-lfs", "is a Git LFS pointer, not the data; run: git lfs pull"),
     (rb"\s*<", "is an HTML or XML page (a failed download?)"),
     (rb"\s*@(HD|SQ|RG|PG|CO)\t", "looks like SAM; convert: samtools fasta"),
-    (rb"\s*@", "looks like FASTQ, which is not read; convert: seqkit fq2fa"),
     (rb"\s*LOCUS\s", "looks like GenBank, not FASTA; `genossl ingest` reads GenBank files"),
     (rb"\s*ID   ", "looks like EMBL; convert it to FASTA or GenBank"),
     (rb"\s*##gff", "looks like GFF; give the FASTA it belongs to"),
@@ -123,7 +124,7 @@ class Source:
 def refuse_others(source: Source) -> None:
     """Raises InputError for an empty source and for what people give in place of FASTA."""
     if not source.head:
-        raise InputError(f"{source.path}: is empty, expected FASTA")
+        raise InputError(f"{source.path}: is empty, expected FASTA or FASTQ")
     for pattern, what in _OTHERS:
         if re.match(pattern, source.head):
             raise InputError(f"{source.path}: {what}")

@@ -12,8 +12,8 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
-from genossl.genome.labels import read_labels
-from genossl.verbs import embed, ingest, probe, report
+from genossl.verbs import embed, ingest, probe, report, strands
+from genossl.verbs import tasks as labelled
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
@@ -55,7 +55,7 @@ def run(path: Path) -> list[str]:
         except InputError as error:
             wrong.append(str(error))
 
-    sections = {"ingest": ingest, "embed": embed, "probe": probe, "report": report}
+    sections = {"ingest": ingest, "embed": embed, "probe": probe, "strands": strands, "report": report}
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():
@@ -86,7 +86,7 @@ def run(path: Path) -> list[str]:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
         genomes = attempt(lambda: _sheet(sheets.genomes, "genome"))
-        tasks = attempt(lambda: _sheet(sheets.tasks, "task"))
+        asked = attempt(lambda: _sheet(sheets.tasks, "task"))
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
             lines += _compared(compared)
@@ -97,15 +97,19 @@ def run(path: Path) -> list[str]:
             )
         if (shots := _verdict_shots(settings)) is not None:
             wrong.append(shots)
-        for task in tasks.itertuples() if tasks is not None else ():
-            labels = attempt(lambda task=task: read_labels(Path(sheets.tasks).parent / task.path))
-            if labels is not None:
-                lines.append(f"task {task.task}: {len(labels)} rows, {labels['label'].nunique()} classes")
-                if genomes is not None and "genome" in labels:
-                    attempt(lambda task=task, labels=labels: _known(task.path, labels, genomes, sheets.genomes))
-                    lines += _seen(task.path, labels, learnt)
-                if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
-                    attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
+        for task in asked.to_dict("records") if asked is not None else ():
+            made = attempt(lambda task=task: _task(Path(sheets.tasks), task))
+            if made is None:
+                continue
+            file, labels, about = task["path"], made.table, made.about
+            what = f", {len(about['classes'])} classes" if about["classes"] else ""
+            lines.append(f"task {task['task']}: {len(labels)} rows{what}; {about['kind']}, from {made.told}")
+            lines += _averaged(task["task"], about["strand"], settings.get("embed"))
+            if genomes is not None and "genome" in labels and not task.get("genome"):
+                attempt(lambda file=file, labels=labels: _known(file, labels, genomes, sheets.genomes))
+                lines += _seen(file, labels, learnt)
+            if about["kind"] == "classes" and not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
+                attempt(lambda file=file, labels=labels: _can_be_probed(file, labels, settings.get("probe")))
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
@@ -135,8 +139,9 @@ def _sheet(path: str, key: str) -> Any:
     names = sheet[key]
     wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
-    files = [*sheet["path"], *(p for p in sheet.get("features", []) if p and key == "genome")]
-    wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_file(path, p)]
+    beside = ("features",) if key == "genome" else ("labels", "genome")
+    files = [*sheet["path"], *(p for name in beside for p in sheet.get(name, []) if p)]
+    wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_there(path, p, key)]
     if key == "genome" and "split" in sheet:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
         strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))
@@ -146,8 +151,29 @@ def _sheet(path: str, key: str) -> Any:
     return sheet
 
 
-def _is_file(sheet: str, path: str) -> bool:
-    return (Path(sheet).parent / path).is_file()
+def _is_there(sheet: str, path: str, key: str) -> bool:
+    """A genome is a file; a task may be a folder too."""
+    place = Path(sheet).parent / path
+    return place.is_file() or (key == "task" and place.is_dir())
+
+
+def _task(sheet: Path, row: dict[str, Any]) -> labelled.Prepared:
+    """The task of one row of the sheet, as the verb tasks prepares it; nothing is written."""
+    known = [field.name for field in dataclasses.fields(labelled.Settings)]
+    mapping = {name: row[name] for name in known if row.get(name)}
+    settings = config.build(labelled.Settings, mapping, f"{sheet}: task {row['task']}")
+    places = [sheet.parent / row[name] if row.get(name) else None for name in ("labels", "genome")]
+    return labelled.prepare(sheet.parent / row["path"], settings, *places)
+
+
+def _averaged(task: str, strand: str, mapping: Any) -> list[str]:
+    """A warning where an explicit setting averages the strands of a task in which they matter."""
+    if strand != "as_given" or (mapping or {}).get("both_strands") is not True:
+        return []
+    return [
+        f"warning: task {task}: its strand is as_given and embed.both_strands is true, so what tells the strands apart "
+        "is averaged away; leave embed.both_strands at auto"
+    ]
 
 
 def _learnt(genomes: Any, runs: dict[str, Any]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
@@ -15,12 +15,11 @@ import numpy as np
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation.table import SUFFIXES
-from genossl.genome import inputs, kmers
-from genossl.model import checkpoint
-from genossl.model.embedding import embed
-from genossl.model.encoder import encoder_device
+from genossl.genome import inputs
+from genossl.genome.labels import strand_policy
+from genossl.model.embedders import open_encoder
 
-Embedder = Callable[[list[np.ndarray]], np.ndarray]  # n sequences -> float32 (n, C)
+log = logging.getLogger("genossl")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class Settings:
     """Section `embed`."""
 
     pool: Literal["last", "mean", "both"] = "last"  # context after the whole sequence, mean over frames, or both
-    both_strands: bool = True  # average over the sequence and its reverse complement
+    both_strands: bool | Literal["auto"] = "auto"  # average over both strands; auto: unless a task's strand is as_given
     window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
     step: int = 0  # bases from one window to the next; 0: as the window
     rows: int = 2048  # sequences held at once
@@ -54,7 +53,9 @@ def run(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
-    embedder, trained_on, weights = open_encoder(encoder, settings, device, threads)
+    both_strands = averaged(source, settings)
+    settings = dataclasses.replace(settings, both_strands=both_strands)
+    embedder, trained_on, weights = open_encoder(encoder, settings.pool, both_strands, device, threads)
     window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
     items = inputs.read(source, window, settings.step, sequences)
     count = 0
@@ -67,7 +68,8 @@ def run(
         if not count:
             raise InputError(f"{source}: holds no sequence")
     used = {"encoder": weights} if weights else {}
-    for name, path in (("input", source), ("sequences", sequences)):
+    beside = Path(source).with_suffix(".json") if strand_policy(source) else None
+    for name, path in (("input", source), ("sequences", sequences), ("task", beside)):
         if path is not None and str(path) != "-":
             store = Path(path) / "store.json"
             used[name] = store if store.is_file() else Path(path)
@@ -75,30 +77,18 @@ def run(
     return count
 
 
-def open_encoder(spec: str, settings: Settings, device: str, threads: int = 0) -> tuple[Embedder, int, Path | None]:
-    """What turns sequences into vectors, the window it was trained on (500 where it was not), and its weights' file."""
-    if spec == "gc":
-        return kmers.gc, 500, None
-    if match := re.fullmatch(r"kmer:?(\d+)", spec):
-        k = int(match[1])
-        if not 1 <= k <= 8:
-            raise InputError(f"encoder {spec}: k must be from 1 to 8")
-        return lambda sequences: kmers.profiles(sequences, k), 500, None
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    where = encoder_device(device)
-    path = spec.removeprefix("untrained:")
-    load = checkpoint.untrained if spec.startswith("untrained:") else checkpoint.load_encoder
-    encoder = load(path, str(where))
-    about = checkpoint.describe(path)
-    weights = checkpoint.encoder_folder(path) / "encoder.safetensors"
-
-    def embedder(sequences: list[np.ndarray]) -> np.ndarray:
-        return embed(encoder, sequences, settings.pool, settings.both_strands)
-
-    return embedder, int(about.get("length", 500)), weights
+def averaged(source: str | Path, settings: Settings) -> bool:
+    """Whether both strands are averaged: as the setting says, or as the task whose table `source` is."""
+    policy = strand_policy(source)
+    if settings.both_strands == "auto":
+        return policy != "as_given"
+    if settings.both_strands and policy == "as_given":
+        log.warning(
+            "warning: %s: its strand is as_given and both_strands is true, so what tells the strands apart is averaged "
+            "away; leave both_strands at auto",
+            source,
+        )
+    return settings.both_strands
 
 
 # ---- writers: context managers that give write(rows, vectors)

@@ -1,4 +1,4 @@
-"""FASTA and GenBank files to a token store. `genossl ingest PATH... --out STORE`
+"""FASTA, FASTQ and GenBank files to a token store. `genossl ingest PATH... --out STORE`
 
 A PATH is a file, a folder of such files, a sheet (TSV: genome, path, [split], [features: a GFF3 of the FASTA's genes],
 any metadata) or `-`, standard input.
@@ -22,12 +22,10 @@ from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
 from genossl.genome import fasta, gff
 from genossl.genome.alphabet import N
-from genossl.genome.source import Source
+from genossl.genome.source import FASTA_SUFFIXES, PACKED, Source
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
-FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa")
 GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
-PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
 
@@ -130,7 +128,7 @@ def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
         else:
             raise InputError(f"{given}: no such file")
     if not genomes:
-        raise InputError("no input, expected a FASTA or GenBank file, a folder, a sheet or -")
+        raise InputError("no input, expected a FASTA, FASTQ or GenBank file, a folder, a sheet or -")
     seen: dict[str, str] = {}
     for genome in genomes:
         if genome.name in seen:

@@ -167,7 +167,8 @@ def _has_rows(path: Path) -> bool:
 def read_tasks(results: Path) -> list[Task]:
     """Every scores/<task>.tsv with what lies beside it."""
     folder = results / "scores"
-    paths = [p for p in sorted(folder.glob("*.tsv")) if not p.name.endswith((".comparisons.tsv", ".confusion.tsv"))]
+    beside = (".comparisons.tsv", ".confusion.tsv", ".strand.tsv")
+    paths = [path for path in sorted(folder.glob("*.tsv")) if not path.name.endswith(beside)]
     return [
         Task(
             name=path.name.removesuffix(".tsv"),

@@ -13,7 +13,39 @@ RESULTS = f"results/{config['collection']}"
 SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)
 GENOMES = pd.read_csv(config["genomes"], **SHEET)
 TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
-TASKS["labels"] = [str(Path(config["tasks"]).parent / path) for path in TASKS["path"]]
+# the sheet's columns, as the verb tasks takes them
+TASK_SETTINGS = {
+    task: {
+        name: row[name]
+        for name in "layout kind strand sequence label split group description".split()
+        if row.get(name)
+    }
+    for task, row in TASKS.to_dict("index").items()
+}
+# files beside the task's own, relative to the sheet
+TASK_OPTIONS = {
+    task: [
+        word
+        for name in ("labels", "genome")
+        if row.get(name)
+        for word in (f"--{name}", str(Path(config["tasks"]).parent / row[name]))
+    ]
+    for task, row in TASKS.to_dict("index").items()
+}
+TASKS["given"] = [str(Path(config["tasks"]).parent / path) for path in TASKS["path"]]
+TASK_FILES = {
+    task: [
+        str(file)
+        for file in (
+            sorted(Path(given).rglob("*")) if Path(given).is_dir() else [given]
+        )
+        if not Path(file).is_dir()
+    ]
+    + TASK_OPTIONS[task][1::2]
+    for task, given in TASKS["given"].items()
+}
+# what every later rule reads
+TASKS["labels"] = [f"{RESULTS}/tasks/{task}.tsv" for task in TASKS.index]
 RUNS = {name: spec or {} for name, spec in (config.get("runs") or {}).items()}
 # untrained encoders: name -> the run whose first weights it takes
 UNTRAINED = {"untrained": "ours"}
@@ -51,7 +83,22 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-TARGETS = [f"{RESULTS}/report.html"]
+# whose answers are asked whether they depend on the strand: embedding -> encoder
+STRANDED = {
+    name: f"{RESULTS}/runs/{name}/encoder.safetensors"
+    for name in RUNS
+    if name == "ours"
+} | {
+    name: name.replace("kmer", "kmer:")
+    for name in BASELINES
+    if re.fullmatch("kmer[1-8]", name)
+}
+STRAND_TABLES = [
+    f"{RESULTS}/scores/{task}.strand.tsv"
+    for task, settings in TASK_SETTINGS.items()
+    if STRANDED and settings.get("kind", "classes") == "classes"
+]
+TARGETS = [f"{RESULTS}/report.html", *STRAND_TABLES]
 
 
 wildcard_constraints:

@@ -1,11 +1,12 @@
-# REQUIRED INPUTS  results/<collection>/store, runs/<run>/encoder.safetensors, the labelled tables
+# REQUIRED INPUTS  results/<collection>/store, runs/<run>/encoder.safetensors, results/<collection>/tasks
 # OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv
 
 
 rule embed:
     input:
         store=rules.ingest.output.store,
-        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
+        labels=rules.tasks.output.table,
+        task=rules.tasks.output.about,
         encoder=rules.pretrain.output.encoder,
         about=rules.pretrain.output.about,
     output:
@@ -34,7 +35,8 @@ rule embed:
 rule embed_baseline:
     input:
         store=rules.ingest.output.store,
-        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
+        labels=rules.tasks.output.table,
+        task=rules.tasks.output.about,
         run=lambda wildcards: (
             f"{RESULTS}/runs/{UNTRAINED[wildcards.baseline]}/encoder.safetensors"
             if wildcards.baseline in UNTRAINED

@@ -1,4 +1,4 @@
-# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, the labelled tables
+# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, results/<collection>/tasks
 # OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .json
 
 
@@ -6,7 +6,7 @@ rule probe:
     input:
         embeddings=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.npy", name=NAMES),
         rows=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.tsv", name=NAMES),
-        labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
+        labels=rules.tasks.output.table,
     output:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",
