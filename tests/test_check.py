@@ -214,6 +214,12 @@ def test_a_genome_that_no_sheet_has_is_named(folder: Path) -> None:
     assert "labels.tsv: genome 'A' is not in genomes.tsv" in complaint(GOOD)
 
 
+def test_sequences_of_their_own_may_be_of_any_genome(folder: Path) -> None:
+    rows = [f"{c}{s}{i}\t{c}\tACGT\tA\t{s}" for c in "xy" for s in ("train", "test") for i in range(4)]
+    Path("labels.tsv").write_text("\n".join(["id\tlabel\tsequence\tgenome\tsplit", *rows]) + "\n")
+    assert len(check.run(Path("config.yaml"))) == 2
+
+
 def test_testing_on_what_is_learnt_from_is_said(folder: Path) -> None:
     labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\n")
     (warning,) = [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]

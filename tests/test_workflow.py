@@ -184,7 +184,8 @@ def test_a_new_genome_runs_everything_on_it(finished):
         shutil.copy(finished / "data" / "alpha_train.fa", finished / "data" / "more.fa")
         sheet.write_text(before + "more\tmore.fa\ttrain\talpha\n")
         assert planned(finished) == {
-            "ingest": 1, "tasks": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1, "report": 1,
+            "ingest": 1, "tasks": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1,
+            "report": 1,
         }  # fmt: skip
     finally:
         sheet.write_text(before)

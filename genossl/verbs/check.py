@@ -105,8 +105,9 @@ def run(path: Path) -> list[str]:
             what = f", {len(about['classes'])} classes" if about["classes"] else ""
             lines.append(f"task {task['task']}: {len(labels)} rows{what}; {about['kind']}, from {made.told}")
             lines += _averaged(task["task"], about["strand"], settings.get("embed"))
-            if genomes is not None and "genome" in labels and not task.get("genome"):
-                attempt(lambda file=file, labels=labels: _known(file, labels, genomes, sheets.genomes))
+            if genomes is not None and "genome" in labels:
+                if "sequence" not in labels:  # its own sequences may be of genomes that the collection has not
+                    attempt(lambda file=file, labels=labels: _known(file, labels, genomes, sheets.genomes))
                 lines += _seen(file, labels, learnt)
             if about["kind"] == "classes" and not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
                 attempt(lambda file=file, labels=labels: _can_be_probed(file, labels, settings.get("probe")))
