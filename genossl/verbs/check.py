@@ -109,8 +109,9 @@ def run(path: Path) -> list[str]:
                 if "sequence" not in labels:  # its own sequences may be of genomes that the collection has not
                     attempt(lambda file=file, labels=labels: _known(file, labels, genomes, sheets.genomes))
                 lines += _seen(file, labels, learnt)
-            if about["kind"] == "classes" and not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
-                attempt(lambda file=file, labels=labels: _can_be_probed(file, labels, settings.get("probe")))
+            if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
+                probed = (settings.get("probe") or {}) | {"kind": about["kind"]}
+                attempt(lambda file=file, labels=labels, probed=probed: _can_be_probed(file, labels, probed))
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
