@@ -13,7 +13,7 @@ from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
 from genossl.genome.labels import read_labels
-from genossl.verbs import embed, ingest, probe, report
+from genossl.verbs import audit, embed, ingest, probe, report
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
@@ -55,7 +55,7 @@ def run(path: Path) -> list[str]:
         except InputError as error:
             wrong.append(str(error))
 
-    sections = {"ingest": ingest, "embed": embed, "probe": probe, "report": report}
+    sections = {"ingest": ingest, "audit": audit, "embed": embed, "probe": probe, "report": report}
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():
