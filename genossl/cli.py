@@ -24,6 +24,7 @@ PATH = click.Path(path_type=Path)
 # whose settings a verb's help lists: title, module, dataclass; read as text, so that help imports nothing
 SETTINGS = {
     "ingest": [("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings")],
+    "audit": [("Settings (--set KEY=VALUE, or audit: in --config)", "verbs/audit.py", "Settings")],
     "pretrain": [
         ("Settings (--set pretrain.KEY=VALUE)", "recipe.py", "Loop"),
         ("Settings (--set encoder.KEY=VALUE)", "model/encoder.py", "Settings"),
@@ -147,6 +148,56 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
     built = config.build(verb.Settings, _settings("ingest", config_file, settings, assignments), "ingest")
     summary = verb.run(list(paths), out, built)
     click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("labels", nargs=-1, required=True, type=PATH, metavar="LABELS")
+@click.option("--out", type=PATH, metavar="AUDIT", help="Record of the audit, .json; .tsv and .rows.tsv beside it.")
+@click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of the table refer to.")
+@click.option(
+    "--pretrained", type=PATH, metavar="STORE", help="What pretraining reads: a store (see pretrain_splits) or FASTA."
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["classes", "multilabel", "regression"]),
+    default="classes",
+    show_default=True,
+    help="What a label is: a class, names joined by ;, or a number.",
+)
+@click.option(
+    "--strand",
+    type=click.Choice(["invariant", "as_given"]),
+    default="invariant",
+    show_default=True,
+    help="Whether a sequence and its reverse complement are one to the task.",
+)
+@config_option
+@settings_option
+@set_option
+def audit(
+    labels: tuple[Path, ...], out: Any, sequences: Any, pretrained: Any, kind: Any, strand: Any, config_file: Any,
+    settings: Any, assignments: Any,
+) -> None:  # fmt: skip
+    """Say what leaks from train or pretraining into the test rows of a labelled table.
+
+    Looks for copies, near copies, overlaps, strains and groups on both sides, test rows that pretraining reads, and
+    classes that GC content or length give away. Exit 2 where a check fails, after everything is written. LABELS may
+    also be records of audits (.json): then nothing is read again, and their verdict decides.
+    """
+    from genossl import config
+    from genossl.verbs import audit as verb
+
+    built = config.build(verb.Settings, _settings("audit", config_file, settings, assignments), "audit")
+    if out is None and all(path.suffix == ".json" for path in labels):
+        records, lines = list(labels), verb.told(list(labels))
+    else:
+        table, *more = labels
+        if out is None or more:
+            raise click.UsageError("expected one table with --out AUDIT.json, or records of audits (.json)")
+        records, lines = [out], verb.run(table, out, built, sequences, pretrained, kind, strand)
+    for line in lines:
+        click.echo(line)
+    verb.gate(records, built)
 
 
 @cli.command(epilog=EPILOG, cls=Verb)

@@ -37,6 +37,7 @@ runs:
 baselines: [untrained, kmer2, gc]
 probe: {shots: [1, 5], draws: 2, replicates: 100, block: 1000}
 report: {verdict_shots: 5}
+audit: {stop: false}
 jobs: {probe_threads: 1}
 """
 
@@ -94,6 +95,8 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     stranded = read_sheet(results / "scores" / "reads.strand.tsv").set_index("embedding")
     assert stranded["strands"].to_dict() == {"ours": "given", "kmer2": "both"}
     assert float(stranded.loc["kmer2", "flip_rate"]) == 0
+    assert json.loads((results / "audit" / "reads.json").read_text())["outcome"] == "fail"  # GC tells all
+    assert (results / "audit" / "passed").read_text().startswith("reads: ")
     assert "<html" in (results / "report.html").read_text()[:200]
     findings = (results / "findings.txt").read_text().strip().splitlines()
     assert len(findings) == 4
@@ -110,6 +113,8 @@ def test_a_probe_setting_runs_probes_only(finished):
     try:
         (finished / "config.yaml").write_text(config.replace("draws: 2", "draws: 3"))
         assert planned(finished) == {"probe": 1, "report": 1}
+        (finished / "config.yaml").write_text(config.replace("block: 1000", "block: 2000"))
+        assert planned(finished) == {"audit": 1, "gate": 1, "probe": 1, "report": 1}
     finally:
         (finished / "config.yaml").write_text(config)
 
@@ -166,6 +171,43 @@ def test_a_changed_preset_file_runs_what_starts_from_it(finished):
     assert planned(finished) == {}
 
 
+def test_an_audit_setting_audits_again_and_trains_nothing(finished):
+    config = (finished / "config.yaml").read_text()
+    try:
+        (finished / "config.yaml").write_text(config.replace("stop: false", "stop: false, near: 0.9"))
+        assert planned(finished) == {"audit": 1, "gate": 1, "report": 1}
+        (finished / "config.yaml").write_text(config.replace("stop: false", "stop: true"))
+        assert planned(finished) == {"gate": 1}
+    finally:
+        (finished / "config.yaml").write_text(config)
+
+
+def test_a_leak_stops_before_anything_is_trained(finished):
+    """A second collection whose test reads are train reads; what was found outlives the stop, and it can go on."""
+    reads = (finished / "reads.tsv").read_text().splitlines()
+    header, lines = reads[0], reads[1:]
+    copies = [line.replace("\ttrain", "\ttest").replace("_train", "_copy", 1) for line in lines if "_train0\t" in line]
+    assert len(copies) == 2
+    copies += [line.replace(line.split("\t")[0], f"again{i}", 1) for i, line in enumerate(copies * 4)]
+    (finished / "leaky.tsv").write_text("\n".join([header, *lines, *copies]) + "\n")
+    (finished / "leaky_tasks.tsv").write_text("task\tpath\nreads\tleaky.tsv\n")
+    own = finished / "leaky.yaml"
+    text = TINY.replace("collection: tiny", "collection: leaky").replace("tasks: tasks.tsv", "tasks: leaky_tasks.tsv")
+    own.write_text(text.replace("stop: false", "stop: true"))
+    done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
+    assert done.returncode != 0
+    told = done.stdout + done.stderr
+    assert "task reads fails the audit: copies: 10 of 50 (20 %) test rows" in told
+    assert "audit: {stop: false}" in told
+    results = finished / "results" / "leaky"
+    assert not (results / "runs").exists()
+    assert "copies\tfail\talpha_copy0\talpha_train0\t1.0" in (results / "audit" / "reads.tsv").read_text()
+    own.write_text(text)
+    assert planned(finished, "--configfile", str(own)) == {
+        "gate": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "report": 1,
+    }  # fmt: skip
+
+
 def test_how_it_runs_changes_nothing(finished):
     config = (finished / "config.yaml").read_text()
     try:
@@ -184,8 +226,8 @@ def test_a_new_genome_runs_everything_on_it(finished):
         shutil.copy(finished / "data" / "alpha_train.fa", finished / "data" / "more.fa")
         sheet.write_text(before + "more\tmore.fa\ttrain\talpha\n")
         assert planned(finished) == {
-            "ingest": 1, "tasks": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1,
-            "report": 1,
+            "ingest": 1, "tasks": 1, "audit": 1, "gate": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1,
+            "strands": 1, "report": 1,
         }  # fmt: skip
     finally:
         sheet.write_text(before)
@@ -279,7 +321,8 @@ def test_the_repository_plans_its_whole_demo(repository, tmp_path):
         (tmp_path / name).symlink_to(repository / name)
     runs, baselines = len(config["runs"]), len(config["baselines"])
     assert planned(tmp_path) == {
-        "ingest": 1, "tasks": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines, "probe": 1, "strands": 1,
+        "ingest": 1, "tasks": 1, "audit": 1, "gate": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines,
+        "probe": 1, "strands": 1,
         "report": 1,
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
-from genossl.verbs import embed, ingest, probe, report, strands
+from genossl.verbs import audit, embed, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
@@ -55,7 +55,9 @@ def run(path: Path) -> list[str]:
         except InputError as error:
             wrong.append(str(error))
 
-    sections = {"ingest": ingest, "embed": embed, "probe": probe, "strands": strands, "report": report}
+    sections = {
+        "ingest": ingest, "audit": audit, "embed": embed, "probe": probe, "strands": strands, "report": report,
+    }  # fmt: skip
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():

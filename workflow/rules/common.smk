@@ -73,6 +73,12 @@ BASELINES = [
     *(name for name in UNTRAINED if name != "untrained"),
 ]
 NAMES = [*RUNS, *BASELINES]
+# how the probe splits a table without a column split, so that the audit looks at the same test rows
+PROBE_SPLIT = {
+    key: value
+    for key, value in (config.get("probe") or {}).items()
+    if key in ("fractions", "block")
+}
 JOBS = {
     "pretrain_threads": 1,
     "probe_threads": 2,

@@ -1,6 +1,6 @@
-# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, results/<collection>/tasks
+# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, results/<collection>/tasks, audit
 # OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .efficiency.tsv,
-#                  .calibration.tsv, .json
+#                  .calibration.tsv, .subsets.tsv, .json
 
 
 rule probe:
@@ -8,12 +8,15 @@ rule probe:
         embeddings=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.npy", name=NAMES),
         rows=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.tsv", name=NAMES),
         labels=rules.tasks.output.table,
+        audit=rules.audit.output.rows,
+        audited=ancient(rules.gate.output.passed),
     output:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",
         confusion=f"{RESULTS}/scores/{{task}}.confusion.tsv",
         efficiency=f"{RESULTS}/scores/{{task}}.efficiency.tsv",
         calibration=f"{RESULTS}/scores/{{task}}.calibration.tsv",
+        subsets=f"{RESULTS}/scores/{{task}}.subsets.tsv",
         about=f"{RESULTS}/scores/{{task}}.json",
     log:
         f"logs/{config['collection']}/probe/{{task}}.log",
@@ -30,4 +33,5 @@ rule probe:
         kind=lambda wildcards: TASK_SETTINGS[wildcards.task].get("kind", "classes"),
     shell:
         "genossl --quiet probe {input.embeddings:q} --labels {input.labels:q} --task {wildcards.task:q}"
-        " --kind {params.kind:q} --out {output.scores:q} --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
+        " --kind {params.kind:q} --audit {input.audit:q} --out {output.scores:q}"
+        " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

@@ -1,10 +1,12 @@
-# REQUIRED INPUTS  results/<collection>/store, runs/*/log.tsv, scores/*
+# REQUIRED INPUTS  results/<collection>/store, audit/*, runs/*/log.tsv, scores/*
 # OUTPUTS          results/<collection>/report.html, findings.txt
 
 
 rule report:
     input:
         store=rules.ingest.output.store,
+        audits=expand(rules.audit.output, task=TASKS.index),
+        audited=ancient(rules.gate.output.passed),
         logs=expand(rules.pretrain.output.log, run=RUNS),
         provenance=expand(rules.pretrain.output.provenance, run=RUNS),
         scores=expand(rules.probe.output.scores, task=TASKS.index),
