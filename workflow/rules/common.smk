@@ -41,6 +41,39 @@ BASELINES = [
     *(name for name in UNTRAINED if name != "untrained"),
 ]
 NAMES = [*RUNS, *BASELINES]
+# networks trained end to end: name -> a run, scratch:RUN or cnn
+FINETUNED = (config.get("finetune") or {}).get("models") or {}
+# the weights that each needs
+FINETUNED_FROM = {
+    name: (
+        []
+        if what == "cnn"
+        else f"{RESULTS}/runs/{what.removeprefix('scratch:')}/encoder.safetensors"
+    )
+    for name, what in FINETUNED.items()
+}
+# rows are those of the probe, whose section says how they are split and capped
+FINETUNE = {
+    key: value
+    for key, value in (config.get("probe") or {}).items()
+    if key in ("cap", "block", "fractions", "validation_cap", "test_cap", "seed")
+} | {
+    key: value
+    for key, value in (config.get("finetune") or {}).items()
+    if key != "models"
+}
+# where the strand matters it is not averaged over
+STRANDS = {
+    task: (
+        {"both_strands": False}
+        if TASKS.loc[task].get("strand") == "as_given"
+        else {}
+    )
+    for task in TASKS.index
+}
+PREDICTIONS = expand(
+    f"{RESULTS}/predictions/{{task}}/{{model}}.npz", task=TASKS.index, model=FINETUNED
+)
 JOBS = {
     "pretrain_threads": 1,
     "probe_threads": 2,
@@ -51,10 +84,11 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-TARGETS = [f"{RESULTS}/report.html"]
+TARGETS = [f"{RESULTS}/report.html", *PREDICTIONS]
 
 
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)) or "none",
     baseline="|".join(map(re.escape, BASELINES)) or "none",
     task="|".join(map(re.escape, TASKS.index)),
+    model="|".join(map(re.escape, FINETUNED)) or "none",
