@@ -65,9 +65,7 @@ FINETUNE = {
 # where the strand matters it is not averaged over
 STRANDS = {
     task: (
-        {"both_strands": False}
-        if TASKS.loc[task].get("strand") == "as_given"
-        else {}
+        {"both_strands": False} if TASKS.loc[task].get("strand") == "as_given" else {}
     )
     for task in TASKS.index
 }
