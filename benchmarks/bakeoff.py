@@ -277,39 +277,30 @@ def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     from torch import nn
 
     from genossl.evaluation import scores, splits, tasks
-    from genossl.genome.alphabet import encode, reverse_complement
+    from genossl.genome.alphabet import encode
     from genossl.genome.labels import read_labels
+    from genossl.model.classifier import Classifier, Reader, logits
     from genossl.model.encoder import Encoder
-    from genossl.pretext.heads import summary
+    from genossl.model.objective import Classes
     from genossl.pretext.views import either_strand
     from genossl.recipe import resolve
     from genossl.verbs import probe
 
     ready = probe.prepare(read_labels(table), _probe_settings())
-    tokens_NL = torch.from_numpy(np.stack([encode(letters) for letters in ready.labels["sequence"]]))
-    y_N = torch.from_numpy(ready.y_N)
+    reads = [encode(letters) for letters in ready.labels["sequence"]]
+    tokens_NL, y_N = torch.from_numpy(np.stack(reads)), torch.from_numpy(ready.y_N)
     recipe, device = resolve(mapping(run.method, run.preset)), torch.device(run.device)
     torch.manual_seed(run.seed)
     encoder = Encoder(recipe.encoder)
-    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.channels, len(ready.classes))})
+    model = Classifier(Reader(encoder), len(ready.classes), dropout=0)
     train = ready.rows[splits.TRAIN]
     encoder.fit_statistics(tokens_NL[train])
     model.to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.pretrain.lr, weight_decay=recipe.pretrain.weight_decay)
+    objective = Classes(ready.y_N[train], len(ready.classes))
 
-    def logits(tokens_BL: torch.Tensor) -> torch.Tensor:
-        return model["head"](summary(encoder, tokens_BL.to(device)))
-
-    @torch.inference_mode()
     def said(rows: np.ndarray) -> np.ndarray:
-        model.eval()
-        batches = tokens_NL[rows].split(256)
-        return torch.cat([(logits(b) + logits(reverse_complement(b))).softmax(-1) for b in batches]).cpu().numpy()
-
-    def judged(rows: np.ndarray, said_MK: np.ndarray) -> float:
-        one = np.zeros(len(rows), dtype=np.int64)
-        counts = scores.unit_confusions(ready.y_N[rows], said_MK.argmax(1), one, len(ready.classes))
-        return float(scores.balanced_accuracy(counts[0]))
+        return objective.scores(logits(model, [reads[i] for i in rows], both_strands=True))
 
     validation, test = ready.rows[splits.VALIDATION], ready.rows[splits.TEST]
     rng, best, weights, epoch, last = np.random.default_rng([run.seed, 3]), -1.0, model.state_dict(), 0, 0
@@ -317,13 +308,14 @@ def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     while epoch == 0 or (time.perf_counter() < until and epoch - last < PATIENCE):
         model.train()
         for rows in np.array_split(rng.permutation(train), max(1, len(train) // 64)):
-            loss = nn.functional.cross_entropy(logits(either_strand(tokens_NL[rows], 0.5, rng)), y_N[rows].to(device))
+            strands = list(either_strand(tokens_NL[rows], 0.5, rng).numpy())
+            loss = nn.functional.cross_entropy(model(strands), y_N[rows].to(device))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), recipe.pretrain.clip)
             optimiser.step()
         epoch += 1
-        if (found := judged(validation, said(validation))) > best:
+        if (found := objective.judge(ready.y_N[validation], said(validation))) > best:
             best, last, weights = found, epoch, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     said_MK, units = said(test), ready.units

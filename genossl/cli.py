@@ -38,6 +38,10 @@ SETTINGS = {
         ("Settings (--set KEY=VALUE, or probe: in --config)", "evaluation/tasks.py", "Settings"),
         ("Settings of the heads (--set KEY=VALUE)", "verbs/probe.py", "Settings"),
     ],
+    "finetune": [
+        ("Settings (--set KEY=VALUE, or finetune: in --config)", "evaluation/tasks.py", "Settings"),
+        ("Settings of the training (--set KEY=VALUE)", "verbs/finetune.py", "Settings"),
+    ],
     "label": [
         ("Settings (--set KEY=VALUE, or label: in --config)", "verbs/label.py", "Settings"),
         ("Settings of the rules (--set KEY=VALUE)", "evaluation/yarowsky.py", "Settings"),
@@ -353,6 +357,37 @@ def strands(
     for line in verb.run(list(encoders), labels, out, built, sequences, device, threads):
         click.echo(line)
     click.echo(f"strands: {out}")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("model", metavar="MODEL")
+@click.argument("labels", type=PATH, metavar="LABELS")
+@click.option("--out", required=True, type=PATH, metavar="PREDICTIONS", help=".npz; what was tried beside it as .json")
+@click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of LABELS refer to.")
+@click.option("--kind", metavar="KIND", help="What a label is, as for probe; short for --set kind=KIND.")
+@config_option
+@settings_option
+@set_option
+@device_option
+@threads_option
+def finetune(
+    model: str, labels: Path, out: Path, sequences: Any, kind: Any, config_file: Any, settings: Any, assignments: Any,
+    device: str, threads: int,
+) -> None:  # fmt: skip
+    """Train a network end to end on a labelled table and predict its test rows, at growing numbers of labels.
+
+    MODEL is a run folder (fine-tuning), scratch:RUN (the same encoder from new random weights) or cnn (a supervised
+    convolutional network that sees the whole input). Each gets the same trials. Rows, splits and label draws are those
+    of `genossl probe` at equal settings.
+    """
+    from genossl import config
+    from genossl.verbs import finetune as verb
+
+    mapping = _settings("finetune", config_file, settings, assignments) | ({"kind": kind} if kind else {})
+    built = config.build(verb.Settings, mapping, "finetune")
+    for line in verb.summary(verb.run(model, labels, out, built, sequences, device, threads)):
+        click.echo(line)
+    click.echo(f"predictions: {out}")
 
 
 @cli.command(epilog=EPILOG, cls=Verb)

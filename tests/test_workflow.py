@@ -35,6 +35,14 @@ runs:
     encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
     self_genomenet: {length: 200, distance: 300}
 baselines: [untrained, kmer2, gc]
+finetune:
+  models: {ours_tuned: ours, scratch: "scratch:ours", cnn: cnn}
+  shots: [5]
+  draws: 1
+  rates: [1.0e-3]
+  steps: 2
+  passes: 1
+  channels: 4
 probe: {shots: [1, 5], draws: 2, replicates: 100, block: 1000}
 report: {verdict_shots: 5}
 audit: {stop: false}
@@ -101,6 +109,9 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     findings = (results / "findings.txt").read_text().strip().splitlines()
     assert len(findings) == 4
     assert findings[-1].endswith("report.html")
+    for name in ("ours_tuned", "scratch", "cnn"):
+        with np.load(results / "predictions" / "reads" / f"{name}.npz") as predictions:
+            assert predictions["scores"].shape == (2, 40, 2)  # 5 labels and all, test reads, classes
     assert not list(finished.rglob("x"))  # nothing of the folder's name was executed
 
 
@@ -119,11 +130,23 @@ def test_a_probe_setting_runs_probes_only(finished):
         (finished / "config.yaml").write_text(config)
 
 
+def test_what_decides_the_rows_of_the_probe_decides_those_of_fine_tuning(finished):
+    config = (finished / "config.yaml").read_text()
+    try:
+        (finished / "config.yaml").write_text(config.replace("draws: 2,", "draws: 2, test_cap: 10,"))
+        assert planned(finished) == {"finetune": 3, "probe": 1, "report": 1}
+        (finished / "config.yaml").write_text(config.replace("steps: 2\n", "steps: 4\n"))
+        assert planned(finished) == {"finetune": 3}
+    finally:
+        (finished / "config.yaml").write_text(config)
+
+
 def test_a_run_setting_runs_what_depends_on_it(finished):
     config = (finished / "config.yaml").read_text()
     try:
         (finished / "config.yaml").write_text(config.replace("steps: 3,", "steps: 4,"))
-        assert planned(finished) == {"pretrain": 1, "embed": 1, "probe": 1, "report": 1}
+        # of the network from new weights it takes the shape and the standardisation
+        assert planned(finished) == {"pretrain": 1, "embed": 1, "finetune": 2, "probe": 1, "report": 1}
     finally:
         (finished / "config.yaml").write_text(config)
 
@@ -226,8 +249,8 @@ def test_a_new_genome_runs_everything_on_it(finished):
         shutil.copy(finished / "data" / "alpha_train.fa", finished / "data" / "more.fa")
         sheet.write_text(before + "more\tmore.fa\ttrain\talpha\n")
         assert planned(finished) == {
-            "ingest": 1, "tasks": 1, "audit": 1, "gate": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3, "probe": 1,
-            "strands": 1, "report": 1,
+            "ingest": 1, "tasks": 1, "audit": 1, "gate": 1, "pretrain": 2, "embed": 2, "embed_baseline": 3,
+            "finetune": 3, "probe": 1, "strands": 1, "report": 1,
         }  # fmt: skip
     finally:
         sheet.write_text(before)
@@ -322,8 +345,7 @@ def test_the_repository_plans_its_whole_demo(repository, tmp_path):
     runs, baselines = len(config["runs"]), len(config["baselines"])
     assert planned(tmp_path) == {
         "ingest": 1, "tasks": 1, "audit": 1, "gate": 1, "pretrain": runs, "embed": runs, "embed_baseline": baselines,
-        "probe": 1, "strands": 1,
-        "report": 1,
+        "finetune": len(config["finetune"]["models"]), "probe": 1, "strands": 1, "report": 1,
     }  # fmt: skip
 
 

@@ -116,10 +116,13 @@ def load_heads(path: str | Path, method: HasEncoder) -> HasEncoder:
     return method
 
 
-def untrained(path: str | Path, device: str = "cpu") -> Encoder:
-    """The encoder of a run as it was before the first step: same initialisation, same standardisation."""
+def untrained(path: str | Path, device: str = "cpu", seed: int | None = None) -> Encoder:
+    """The encoder of a run as it was before the first step: same initialisation, same standardisation.
+
+    With a seed its weights are drawn anew; the standardisation stays that of the run's genomes.
+    """
     trained, about = load_encoder(path, device), describe(path)
-    torch.manual_seed(about.get("seed", 0))
+    torch.manual_seed(about.get("seed", 0) if seed is None else seed)
     encoder = Encoder(trained.settings)
     buffers = dict(trained.named_buffers())
     for name, buffer in encoder.named_buffers():

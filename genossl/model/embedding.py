@@ -57,18 +57,27 @@ def _one_strand(encoder: Encoder, sequences: Sequence[np.ndarray], pool: Pool) -
 
 
 def _batch(encoder: Encoder, sequences: list[np.ndarray], lengths: np.ndarray, pool: Pool) -> np.ndarray:
-    """Sequences padded with N to one length; what lies behind a sequence's own frames is never looked at."""
-    tokens_BL = np.full((len(sequences), lengths.max()), N, np.uint8)
+    device = next(encoder.parameters()).device
+    tokens_BL = torch.from_numpy(padded(sequences, encoder.width)).to(device)
+    return read(encoder, tokens_BL, torch.from_numpy(lengths).to(device), pool).float().cpu().numpy()
+
+
+def padded(sequences: Sequence[np.ndarray], shortest: int = 1) -> np.ndarray:
+    """Sequences of tokens filled up with N to one length, that of the longest or `shortest`: uint8 (B, L)."""
+    tokens_BL = np.full((len(sequences), max(shortest, *map(len, sequences))), N, np.uint8)
     for row, tokens in zip(tokens_BL, sequences, strict=True):
         row[: len(tokens)] = tokens
-    device = next(encoder.parameters()).device
-    tokens = torch.from_numpy(tokens_BL).to(device)
-    frames_B1 = torch.tensor([[encoder.frames(length)] for length in lengths], device=device)
+    return tokens_BL
+
+
+def read(encoder: Encoder, tokens_BL: Tensor, lengths_B: Tensor, pool: Pool) -> Tensor:
+    """One vector per row, (B, C) or (B, 2C): what lies behind a sequence's own frames is never looked at."""
+    frames_B1 = ((lengths_B.clamp(min=encoder.width) - encoder.width) // encoder.stride + 1)[:, None]
     if pool == "last":
-        return encoder(tokens, at_BS=frames_B1 - 1).c[:, 0].cpu().numpy()
-    c_BTC = encoder(tokens).c
-    last_BC = c_BTC[torch.arange(len(c_BTC), device=device), frames_B1[:, 0] - 1]
-    inside_BT = torch.arange(c_BTC.shape[1], device=device) < frames_B1
+        return encoder(tokens_BL, at_BS=frames_B1 - 1).c[:, 0]
+    c_BTC = encoder(tokens_BL).c
+    last_BC = c_BTC[torch.arange(len(c_BTC), device=c_BTC.device), frames_B1[:, 0] - 1]
+    inside_BT = torch.arange(c_BTC.shape[1], device=c_BTC.device) < frames_B1
     return _pooled(last_BC, (c_BTC * inside_BT[..., None]).sum(1), frames_B1, pool)
 
 
@@ -83,9 +92,10 @@ def _long(encoder: Encoder, tokens: np.ndarray, pool: Pool) -> np.ndarray:
         bases = np.asarray(tokens[first * encoder.stride : (until - 1) * encoder.stride + encoder.width])
         read = encoder(torch.from_numpy(bases.copy())[None].to(device), state)
         state, last_C, sum_C = read.state, read.c[0, -1], sum_C + read.c[0].sum(0)
-    return _pooled(last_C[None], sum_C[None], torch.tensor([[frames]], device=device), pool)[0]
+    vector_1C = _pooled(last_C[None], sum_C[None], torch.tensor([[frames]], device=device), pool)
+    return vector_1C[0].float().cpu().numpy()
 
 
-def _pooled(last_BC: Tensor, sum_BC: Tensor, frames_B1: Tensor, pool: Pool) -> np.ndarray:
+def _pooled(last_BC: Tensor, sum_BC: Tensor, frames_B1: Tensor, pool: Pool) -> Tensor:
     parts = {"last": [last_BC], "mean": [sum_BC / frames_B1], "both": [last_BC, sum_BC / frames_B1]}[pool]
-    return torch.cat(parts, -1).float().cpu().numpy()
+    return torch.cat(parts, -1)

@@ -12,7 +12,7 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
-from genossl.verbs import audit, embed, ingest, probe, report, strands
+from genossl.verbs import audit, embed, finetune, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
@@ -56,7 +56,8 @@ def run(path: Path) -> list[str]:
             wrong.append(str(error))
 
     sections = {
-        "ingest": ingest, "audit": audit, "embed": embed, "probe": probe, "strands": strands, "report": report,
+        "ingest": ingest, "audit": audit, "embed": embed, "finetune": finetune, "probe": probe, "strands": strands,
+        "report": report,
     }  # fmt: skip
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
@@ -84,6 +85,7 @@ def run(path: Path) -> list[str]:
     lines: list[str] = []
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
+    wrong += _finetuned(settings, [*runs, *(baselines if isinstance(baselines, list) else [])], runs)
     if sheets:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
@@ -201,6 +203,37 @@ def _verdict_shots(settings: dict[str, Any]) -> str | None:
         if "verdict_shots" in reported and wanted not in shots:
             return f"report.verdict_shots {wanted}: is none of probe.shots ({', '.join(shots)})"
     return None
+
+
+def _finetuned(settings: dict[str, Any], embedded: list[Any], runs: dict[str, Any]) -> list[str]:
+    """What is wrong with the names and origins of the models to fine-tune, and with rows that are not the probe's."""
+    wrong: list[str] = []
+    probed, tuned = settings.get("probe") or {}, settings.get("finetune") or {}
+    if config.mistakes(finetune.Settings, tuned, "finetune") or config.mistakes(probe.Settings, probed, "probe"):
+        return wrong  # said before
+    ours, theirs = (
+        config.build(finetune.Settings, tuned, "finetune"),
+        config.build(probe.Settings, probed, "probe"),
+    )
+    for name, what in ours.models.items():
+        run = what.removeprefix("scratch:")
+        if not NAME.fullmatch(name) or name in embedded or RESERVED.fullmatch(name):
+            wrong.append(
+                f"finetune.models.{name}: a name has letters, digits, _ . - and is no run's, baseline's or compared "
+                "method's"
+            )
+        if what != "cnn" and run not in runs:
+            wrong.append(f"finetune.models.{name}: {run!r} is no run; expected a run, scratch:RUN or cnn")
+    if not ours.models:
+        return wrong
+    if missing := [n for n in ours.shots if n not in theirs.shots]:
+        wrong.append(f"finetune.shots {missing[0]}: is none of probe.shots, so nothing would stand beside it")
+    if ours.draws > theirs.draws:
+        wrong.append(f"finetune.draws {ours.draws}: more than probe.draws ({theirs.draws}), which it is compared with")
+    for key in finetune.ROWS:
+        if key in tuned and getattr(ours, key) != getattr(theirs, key):
+            wrong.append(f"finetune.{key}: differs from probe.{key}, so the rows would not be the same; leave it out")
+    return wrong
 
 
 def _known(path: str, labels: Any, genomes: Any, sheet: str) -> None:

@@ -79,6 +79,27 @@ PROBE_SPLIT = {
     for key, value in (config.get("probe") or {}).items()
     if key in ("fractions", "block")
 }
+# networks trained end to end: name -> a run, scratch:RUN or cnn
+FINETUNED = (config.get("finetune") or {}).get("models") or {}
+# the weights that each needs
+FINETUNED_FROM = {
+    name: (
+        []
+        if what == "cnn"
+        else f"{RESULTS}/runs/{what.removeprefix('scratch:')}/encoder.safetensors"
+    )
+    for name, what in FINETUNED.items()
+}
+# rows are those of the probe, whose section says how they are split and capped
+FINETUNE = {
+    key: value
+    for key, value in (config.get("probe") or {}).items()
+    if key in ("cap", "block", "fractions", "validation_cap", "test_cap", "seed")
+} | {
+    key: value
+    for key, value in (config.get("finetune") or {}).items()
+    if key != "models"
+}
 JOBS = {
     "pretrain_threads": 1,
     "probe_threads": 2,
@@ -111,3 +132,4 @@ wildcard_constraints:
     run="|".join(map(re.escape, RUNS)) or "none",
     baseline="|".join(map(re.escape, BASELINES)) or "none",
     task="|".join(map(re.escape, TASKS.index)),
+    model="|".join(map(re.escape, FINETUNED)) or "none",

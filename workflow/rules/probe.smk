@@ -1,4 +1,5 @@
-# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, results/<collection>/tasks, audit
+# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, results/<collection>/tasks, audit,
+#                  predictions/<task>/*.npz
 # OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .efficiency.tsv,
 #                  .calibration.tsv, .subsets.tsv, .json
 
@@ -7,6 +8,9 @@ rule probe:
     input:
         embeddings=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.npy", name=NAMES),
         rows=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.tsv", name=NAMES),
+        predictions=expand(
+            f"{RESULTS}/predictions/{{{{task}}}}/{{model}}.npz", model=FINETUNED
+        ),
         labels=rules.tasks.output.table,
         audit=rules.audit.output.rows,
         audited=ancient(rules.gate.output.passed),
@@ -29,9 +33,13 @@ rule probe:
         mem_mb=JOBS["mem_mb"],
         runtime=120,
     params:
+        predictions=lambda wildcards, input: [
+            word for path in input.predictions for word in ("--predictions", path)
+        ],
         settings=lambda wildcards: json.dumps(config.get("probe") or {}, sort_keys=True),
         kind=lambda wildcards: TASK_SETTINGS[wildcards.task].get("kind", "classes"),
     shell:
         "genossl --quiet probe {input.embeddings:q} --labels {input.labels:q} --task {wildcards.task:q}"
-        " --kind {params.kind:q} --audit {input.audit:q} --out {output.scores:q}"
+        " --kind {params.kind:q} --audit {input.audit:q} {params.predictions:q}"
+        " --out {output.scores:q}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
