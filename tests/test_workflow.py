@@ -145,8 +145,12 @@ def test_a_run_setting_runs_what_depends_on_it(finished):
     config = (finished / "config.yaml").read_text()
     try:
         (finished / "config.yaml").write_text(config.replace("steps: 3,", "steps: 4,"))
-        # of the network from new weights it takes the shape and the standardisation
-        assert planned(finished) == {"pretrain": 1, "embed": 1, "finetune": 2, "probe": 1, "report": 1}
+        assert planned(finished) == {"pretrain": 1, "embed": 1, "probe": 1, "report": 1}
+        (finished / "config.yaml").write_text(config.replace("steps: 6,", "steps: 7,"))
+        # what was fine-tuned from it, and the network from new weights, which takes its shape and standardisation
+        assert planned(finished) == {
+            "pretrain": 1, "embed": 1, "embed_baseline": 1, "finetune": 2, "probe": 1, "report": 1,
+        }  # fmt: skip
     finally:
         (finished / "config.yaml").write_text(config)
 
