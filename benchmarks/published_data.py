@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -202,61 +201,87 @@ class Fold:
 
 
 def prepare(data: Path, folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Write a table per set and a token store per collection into `folder`; what is there is read.
+    """Write a table per set and a token store per collection into `folder`; what is there already is not made again.
 
-    Returns data.json: sources, checksums, counts, leaks. Raises InputError where `data` lacks a file.
+    Returns data.json: of each set and store what it was made of, counts, leaks. Raises InputError where `data` lacks a
+    file, and then nothing is written.
     """
     sets = [SETS[name] for name in names]
     stores = sorted({COLLECTIONS[found.collection].store for found in sets})
-    prokaryotes = _prokaryotes(data) if {"bacteria", "virus"} & set(stores) else None
-    wanted = sorted({path for found in sets for path in _sources(found, prokaryotes)})
-    if missing := [name for name in wanted if not (data / name).is_file()]:
-        raise InputError(f"{data}: no {missing[0]} ({len(missing)} of {len(wanted)} files are missing)")
-    made_of = {
-        "version": VERSION,
-        "sets": [[s.name, s.file, s.protocol, s.window, s.without, s.collection] for s in sets],
-        "windows": WINDOWS,
-        "sources": {name: files.sha256(data / name) for name in wanted},
-    }
-    made_of = json.loads(json.dumps(made_of))
-    if (folder / "data.json").is_file() and (about := files.read_json(folder / "data.json"))["made_of"] == made_of:
-        return about
-    about: dict[str, Any] = {"made_of": made_of, "sets": {}, "stores": {}}
-    windows: dict[int, pd.DataFrame] = {}
-    for found in sets:
-        if found.window and found.window not in windows:
-            windows[found.window] = _windows(data, prokaryotes, found.window)
-        table = _labelled(data, found) if not found.window else windows[found.window]
-        table = table[~table["label"].isin(found.without)].reset_index(drop=True)
-        table.insert(0, "id", [f"{found.name}.{i}" for i in range(len(table))])
-        files.write_tsv(folder / f"{found.name}.tsv", table)
-        about["sets"][found.name] = _counts(found, table) | {"checksum": files.sha256(folder / f"{found.name}.tsv")}
-    for name in stores:
-        about["stores"][name] = _collection(data, folder / name, name, prokaryotes)
-        judged = {s.name: _judged(s, folder) for s in sets if COLLECTIONS[s.collection].store == name}
-        for of, share in overlaps(judged, folder / name).items():
-            about["sets"][of]["overlap"] = share
-    files.write_json(folder / "data.json", about)
+    prokaryotes = _prokaryotes(data) if any(s.window for s in sets) or {"bacteria", "virus"} & set(stores) else None
+    made_of = _made_of(data, sets, stores, prokaryotes)
+    there = folder / "data.json"
+    about = files.read_json(there) if there.is_file() else {"sets": {}, "stores": {}}
+
+    def new(kind: str, name: str) -> bool:
+        return about[kind].get(name, {}).get("made_of") != made_of[name]
+
+    new_sets = [found for found in sets if new("sets", found.name)]
+    for window in sorted({found.window for found in new_sets}):
+        cut = _windows(data, prokaryotes, window) if window else None
+        for found in (s for s in new_sets if s.window == window):
+            table = _labelled(data, found) if cut is None else cut[~cut["label"].isin(found.without)]
+            table = table.reset_index(drop=True)
+            table.insert(0, "id", [f"{found.name}.{i}" for i in range(len(table))])
+            files.write_tsv(folder / f"{found.name}.tsv", table)
+            checksum = files.sha256(folder / f"{found.name}.tsv")
+            counts = _counts(found, table)
+            about["sets"][found.name] = {"made_of": made_of[found.name], "checksum": checksum, **counts}
+    for store in stores:
+        if again := new("stores", store):
+            about["stores"][store] = {
+                "made_of": made_of[store],
+                **_collection(data, folder / store, store, prokaryotes),
+            }
+        of = [s for s in sets if COLLECTIONS[s.collection].store == store and (again or s in new_sets)]
+        shares = overlaps({found.name: _judged(found, folder) for found in of}, folder / store) if of else {}
+        for name, share in shares.items():
+            about["sets"][name]["overlap"] = share
+    files.write_json(there, about)
     return about
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:
-    """The table of a set: id, label, sequence, part, group, family, as strings."""
+    """The table of a set: id, label, sequence, part, family and perhaps group, as strings."""
     return files.read_sheet(folder / f"{name}.tsv", comments=False)
 
 
-def _sources(found: Set, prokaryotes: pd.DataFrame | None) -> Iterator[str]:
-    """Files, below the data folder, that a set and its collection are made of."""
+def _made_of(data: Path, sets: list[Set], stores: list[str], prokaryotes: pd.DataFrame | None) -> dict[str, list]:
+    """Of each set and store what it is made of: another list, and it is made anew."""
+    needs = {found.name: sorted(_set_files(found, prokaryotes)) for found in sets}
+    needs |= {store: sorted(_store_files(store, prokaryotes)) for store in stores}
+    wanted = sorted({path for paths in needs.values() for path in paths})
+    if missing := [name for name in wanted if not (data / name).is_file()]:
+        raise InputError(f"{data}: no {missing[0]} ({len(missing)} of {len(wanted)} files are missing)")
+    checksums = {name: files.sha256(data / name) for name in wanted}
+    made_of = {name: [VERSION, *([path, checksums[path]] for path in paths)] for name, paths in needs.items()}
+    return made_of | {s.name: [*made_of[s.name], s.protocol, s.window, list(s.without), WINDOWS] for s in sets}
+
+
+def _set_files(found: Set, prokaryotes: pd.DataFrame | None) -> Iterator[str]:
+    """Files, below the data folder, that a set is made of."""
     if found.window:
         yield "starter/manifest.tsv"
         yield from (f"starter/virus/{name}_{side}.fa.gz" for name in VIRUSES.values() for side in SIDES.values())
+        yield from _genome_files(prokaryotes)
     else:
         yield f"{LABELLED}/{found.file}.tsv.gz"
-    if prokaryotes is not None and (found.window or found.collection == "bacteria"):
-        yield "prokaryotes/genomes.tsv"
-        yield from (f"prokaryotes/{path}" for path in prokaryotes["path"])
-    if found.collection == "mammal":
-        yield from (f"{LABELLED}/{other.file}.tsv.gz" for other in SETS.values() if other.collection == "mammal")
+
+
+def _store_files(store: str, prokaryotes: pd.DataFrame | None) -> Iterator[str]:
+    """Files, below the data folder, that a token store is made of."""
+    if store in ("mammal", "rna"):
+        yield from (f"{LABELLED}/{other.file}.tsv.gz" for other in SETS.values() if other.collection == store)
+    else:
+        yield from _genome_files(prokaryotes)
+    if store == "virus":
+        yield from (f"starter/virus/{name}_train.fa.gz" for name in VIRUSES.values())
+
+
+def _genome_files(prokaryotes: pd.DataFrame | None) -> Iterator[str]:
+    assert prokaryotes is not None
+    yield "prokaryotes/genomes.tsv"
+    yield from (f"prokaryotes/{path}" for path in prokaryotes["path"])
 
 
 # ---- tables

@@ -491,3 +491,16 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path, monkeypatch, capsys):
     assert code == 2
     assert "no prokaryotes/genomes.tsv" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_further_set_leaves_what_is_there_as_it_is(folder, tmp_path):
+    data.prepare(folder, tmp_path, ["virus2_150"])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    one = data.prepare(folder, tmp_path, ["virus2_150", "virus3_150"])
+    two = data.prepare(folder, tmp_path / "anew", ["virus2_150", "virus3_150"])
+    assert one == two
+    kept = [path for path in before if path.name != "data.json"]
+    assert all(path.stat().st_mtime_ns == before[path] for path in kept)
+    assert set(data.read(tmp_path, "virus3_150")["label"]) == {"phage", "eukaryotic_virus", "prokaryote"}
+    common = data.read(tmp_path, "virus3_150")
+    assert set(data.read(tmp_path, "virus2_150")["sequence"]) < set(common["sequence"])
