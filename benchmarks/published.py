@@ -39,19 +39,19 @@ import published_numbers as numbers  # noqa: E402
 # N rows, M judged rows, K classes, D dimensions, R bootstrap replicates, G penalties
 
 SUBSETS: dict[str, dict[str, Any]] = {
-    "cpu": {  # a quarter of an hour of one idle core
-        "minutes": 0.5, "seeds": 1, "jobs": 1, "cap": 2000,
+    "cpu": {  # about 25 minutes of one idle core
+        "minutes": 0.5, "seeds": 1, "jobs": 2, "cap": 5000,
         "sets": [
             "tf_0", "mouse_2", "mouse_3", "prom_300_tata", "ienhancer2l", "ecoli_sigma70", "nrc_ncrna13",
-            "uci_promoters106", "virus2_150", "virus2_1000",
+            "uci_promoters106", "virus2_150", "virus2_1000", "virus3_150", "virus3_1000",
         ],
     },
-    "full": {"minutes": 10.0, "seeds": 5, "jobs": 2, "cap": 0, "sets": None},  # every set and row, days on 2 cores
+    "full": {"minutes": 10.0, "seeds": 5, "jobs": 2, "cap": 0, "sets": None},  # every set and row, a day on 2 cores
 }  # fmt: skip
 PROFILES = (3, 4, 5, 6)  # k
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # C of the logistic regression
 REPLICATES = 300  # of the bootstrap over judged rows
-SLOWEST = 2.0  # seconds of supervised training on a fold of leave one out
+LEFT_OUT = 20  # a fold of leave one out is trained for this fraction of the minutes
 NAMES = {
     "gc": "GC content",
     "kmers": "k-mers, k chosen",
@@ -65,6 +65,7 @@ PROTOCOLS = {
     "split": "the split as published",
     "cv": "five random parts, each judged by what the other four teach (mean over parts)",
     "loo": "leave one out",
+    "clusters": "split by clusters of genomes, prokaryotes by genus",
 }
 
 
@@ -76,7 +77,7 @@ class Run:
     of: str  # a set; for pretrain a collection
     seed: int
     steps: str = ""  # of pretrain: "none" makes the untrained encoder
-    minutes: float = 0.0  # of training, over all folds of a set together
+    minutes: float = 0.0  # of training; of supervised training for each fold
     cap: int = 0  # training rows of a fold at most, 0 for all
     recipe: str = ""  # checksum of all settings
     data: str = ""  # checksum of what is learnt from and judged on
@@ -369,7 +370,7 @@ def frozen(run: Run, out: Path) -> dict[str, Any]:
 
 
 def supervised(run: Run, out: Path) -> dict[str, Any]:
-    """The fitting encoder and a linear map, from scratch on the labels of each fold; folds share the minutes."""
+    """The fitting encoder and a linear map, from scratch on the labels of each fold, each for the run's minutes."""
     import torch
     from bakeoff import Budget, from_scratch
     from published_data import COLLECTIONS
@@ -385,9 +386,7 @@ def supervised(run: Run, out: Path) -> dict[str, Any]:
     tokens_NL = np.full((len(task.tokens), longest), N, np.uint8)
     for row, tokens in zip(tokens_NL, task.tokens, strict=True):
         row[: len(tokens)] = tokens[:longest]
-    minutes = run.minutes / len(task.folds)
-    if task.found.protocol == "loo":
-        minutes = min(minutes, SLOWEST / 60)
+    minutes = run.minutes / (LEFT_OUT if task.found.protocol == "loo" else 1)
     said, epochs, bases = [], [], 0
     for fold in task.folds:
         budget = Budget(minutes, run.seed, clock=time.process_time)
@@ -466,7 +465,7 @@ def findings(rows: dict[str, dict[str, Score]], metric: str, published: list[num
     if not worth:
         return said
     best = max(worth, key=lambda row: worth[row])
-    said.append(f"Our best row is '{NAMES[best]}', {_number(have[best].value, metric)}.")
+    said.append(f"Our best row is '{NAMES[best]}' with {_number(have[best].value, metric)}.")
     others = [n for n in published if n.metric == metric]
     for kind in ("frozen", "supervised"):
         if of := [n for n in others if n.kind == kind]:
@@ -483,7 +482,7 @@ def _against(best: Score, metric: str, of: list[numbers.Number], kind: str) -> s
         better, worse = [n for n in of if n.value > high], [n for n in of if n.value < low]
 
     def listed(found: list[numbers.Number]) -> str:
-        return ", ".join(f"{n.model} {_number(n.value, metric)}" for n in found) or "none"
+        return ", ".join(f"{n.model} {n.value:.4g}" for n in found) or "none"
 
     inside = [n for n in of if n not in better and n not in worse]
     return (
@@ -514,7 +513,7 @@ def _table(
     keys = dict.fromkeys((n.kind, n.model, n.source) for n in beside)
     for kind, model, source in keys:
         values = {n.metric: n.value for n in beside if (n.kind, n.model, n.source) == (kind, model, source)}
-        cells = [_number(values[m], m) if m in values else "" for m in metrics]
+        cells = [f"{values[m]:.4g}" if m in values else "" for m in metrics]  # as they were published
         label = f"*{model}* (noted, not published)" if kind == "floor" else f"*{model}* (published, {kind})"
         yield f"| {label} | " + " | ".join(cells) + f" | [{_mark(source, sources)}] |"
     yield ""
@@ -540,7 +539,10 @@ def report(
     for name in names:
         scores = collect(done, name)
         if scores:
-            body += section(name, scores, about["sets"][name], sources)
+            sizes = {
+                s: m["rows"] for r in done if r["run"]["of"] == name for x in r["rows"].values() for s, m in x.items()
+            }
+            body += section(name, scores, about["sets"][name], sizes, sources)
         values[name] = {
             subset: {row: {m: _plain(s) for m, s in metrics.items()} for row, metrics in rows.items()}
             for subset, rows in scores.items()
@@ -572,7 +574,8 @@ def _conventions(results: list[dict[str, Any]]) -> Iterator[str]:
         "Cells: value [95 % bootstrap interval over judged rows; over clusters of genomes or genomes in the virus "
         "task; within folds and classes]. Intervals say nothing of other seeds, other splits or other training rows. "
         "Differences in the sentences are paired on the same rows; none is corrected for how many are looked at. "
-        "Published values come without intervals. What is tuned (penalty, k, last state or mean over frames, the "
+        "Published values come without intervals. Our best row is the best on the judged rows, which flatters it a "
+        "little. What is tuned (penalty, k, last state or mean over frames, the "
         "epoch that training ends at) is chosen on validation rows, which are cut from the training rows where a set "
         "has none; frozen rows are then fitted again on both.\n"
     )
@@ -583,7 +586,8 @@ def _conventions(results: list[dict[str, Any]]) -> Iterator[str]:
         )
     yield (
         "A judged row is called leaky where its sequence, on either strand, is also that of a row that teaches or "
-        "chooses; the other rows are the clean ones. Near copies are not looked for.\n"
+        "chooses; the other rows are the clean ones. Near copies are counted (rows that share 31 "
+        "bases) and stay among the clean.\n"
     )
 
 
@@ -605,14 +609,18 @@ def _overview(done: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
     yield ""
 
 
-def section(name: str, scores: Scores, counts: dict[str, Any], sources: list[str]) -> list[str]:
-    """One set: what it is, what differs, findings, its tables."""
+def section(name: str, scores: Scores, counts: dict[str, Any], sizes: dict[str, int], sources: list[str]) -> list[str]:
+    """One set: what it is, what differs, findings, its tables; `sizes`: judged rows of each subset."""
     from published_data import COLLECTIONS, SETS, WORD
 
     found = SETS[name]
     collection = COLLECTIONS[found.collection]
+    protocol = PROTOCOLS["clusters" if found.window else found.protocol]
     strand = "either strand counts" if found.strand == "invariant" else "the strand is as given, nothing is averaged"
-    leaks = f"{counts['leaky']} of {counts['judged']} judged rows are leaky" if counts["leaky"] else "No row is leaky"
+    leaks = (
+        f"{counts['leaky']:,} of {counts['judged']:,} judged rows are leaky" if counts["leaky"] else "No row is leaky"
+    )
+    leaks += f"; {counts['near'] / counts['judged']:.1%} share {WORD} bases with a row that teaches or chooses"
     if counts["two_labels"]:
         leaks += f"; {counts['two_labels']} sequences have two labels"
     published = [n for n in numbers.NUMBERS if n.task == name]
@@ -620,23 +628,24 @@ def section(name: str, scores: Scores, counts: dict[str, Any], sources: list[str
     text = [
         f"## {name}\n",
         f"{found.title[0].upper()}{found.title[1:]}. {counts['rows']:,} rows, {len(counts['classes'])} classes, "
-        f"{counts['judged']:,} judged; protocol: {PROTOCOLS[found.protocol]}; {strand}. {leaks}. The encoder "
+        f"{counts['judged']:,} judged; protocol: {protocol}; {strand}. {leaks}. The encoder "
         f"({collection.recipe['name']}) was pretrained on {collection.said}; {counts['overlap']:.1%} of the judged "
-        f"rows share {WORD} bases with that.\n",
+        f"rows share {WORD} bases with those.\n",
         f"Protocol: {found.differs}.\n",
     ]
     for metric in found.metrics:
         if metric == found.metrics[0] or any(n.metric == metric for n in published):
             said = findings(scores["all"], metric, published)
-            text.append(f"{METRIC_NAMES.get(metric, metric.capitalize())}. {' '.join(said)}\n")
+            label = METRIC_NAMES.get(metric, metric)
+            text.append(f"{label[0].upper()}{label[1:]}. {' '.join(said)}\n")
     if not published:
         text.append("There is no published number of this set.\n")
     text += _table(scores["all"], found.metrics, [*published, *floors], sources)
     for subset, rows in scores.items():
         if subset != "all":
             clean = [n for n in numbers.CLEAN_FLOORS if n.task == name and subset == "clean"]
-            what = "Clean rows only" if subset == "clean" else "Rows of families that have no row that teaches"
-            text.append(f"{what}; no published number is of these:\n")
+            what = "clean rows" if subset == "clean" else "rows of families that have no row that teaches"
+            text.append(f"Only the {sizes[subset]:,} {what}; no published number is of these:\n")
             text += _table(rows, found.metrics, clean, sources)
     return text
 
@@ -646,14 +655,16 @@ def _costs(done: list[dict[str, Any]]) -> Iterator[str]:
     yield "## What training saw\n"
     yield (
         "Minutes are counted as the processor's time of the one thread, so that other work on the machine takes none "
-        "of them; caches and memory are shared all the same. `minutes` of a supervised row are of all its folds.\n"
+        "of them; caches and memory are shared all the same. A supervised row has them for each fold (leave one out: a "
+        f"{LEFT_OUT}th of them), and what it read is of all folds.\n"
     )
-    yield "| run | of | seed | minutes of a core | steps or epochs | Mbp read |"
+    yield "| run | of | seed | minutes | steps or epochs | Mbp read |"
     yield "|---|---|---|---|---|---|"
     for result in done:
         run = Run(**result["run"])
         if run.minutes and "bases_seen" in result:
-            count = result.get("steps") or f"{min(result['epochs'])} to {max(result['epochs'])} a fold"
+            epochs = sorted(set(result.get("epochs", [])))
+            count = result.get("steps") or f"{' to '.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs"
             seen = f"{result['bases_seen'] / 1e6:,.1f}"
             yield f"| {run.kind} | {run.of} | {run.seed} | {run.minutes:g} | {count} | {seen} |"
     yield ""

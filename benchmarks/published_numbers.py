@@ -35,7 +35,7 @@ FENG_AUC = {  # their row in the table beside ours; that TFBS n is our n - 1 is 
     "prom_300_tata": ("1, Promoter TATA 300 bps", (0.765, 0.779, 0.808, 0.760, 0.780)),
     "arabidopsis_tata": ("2, Promoter Arabidopsis TATA", (0.951, 0.950, 0.961, 0.937, 0.949)),
 }
-DCSA = "iEnhancer-DCSA, BMC Genomics 2023, PMC10339552, Table 4"
+DCSA = "iEnhancer-DCSA, PMC10339552, Table 4"
 ENHANCERS = {  # accuracy, MCC
     "iEnhancer-2L": (0.730, 0.460),
     "EnhancerPred": (0.740, 0.480),

@@ -183,6 +183,9 @@ def test_clean_rows_are_what_a_search_through_all_pairs_finds(prepared, name):
         taught += [turned(other) for other in taught]
         for i in fold.test:
             assert clean[i] == all(table["sequence"][i] != other for other in taught)
+        there = stretches(*taught)
+        near = data.near(table, [fold])
+        assert [bool(stretches(table["sequence"][i]) & there) for i in fold.test] == near[fold.test].tolist()
     judged = np.concatenate([fold.test for fold in folds])
     assert (~clean[judged]).sum() == {"mouse_2": 3, "ienhancer2l": 1}.get(name, 0)  # as planted
 
@@ -371,8 +374,8 @@ def test_findings_say_where_we_lose():
     assert "Encoder pretrained, frozen: above (+0.050 [+0.050, +0.050]) the same encoder untrained." in said
     assert "Encoder pretrained, frozen: below (-0.050 [-0.050, -0.050]) k-mers." in said
     assert "Encoder from scratch, end to end: not told apart from (+0.001 [" in said
-    assert "Of 3 published AUC (frozen), better than its interval: Better 0.950; inside it: Level 0.801;" in said
-    assert said.endswith("worse: Worse 0.600.")
+    assert "Of 3 published AUC (frozen), better than its interval: Better 0.95; inside it: Level 0.801;" in said
+    assert said.endswith("worse: Worse 0.6.")
 
 
 def test_fewer_errors_are_better():
@@ -381,7 +384,7 @@ def test_fewer_errors_are_better():
         published.findings(rows, "errors", [published_numbers.Number("x", "KBANN", "errors", 4, "s")])
     )  # fmt: skip
     assert "Encoder pretrained, frozen: below (+10 [+10, +10]) k-mers." in said
-    assert "Our best row is 'k-mers, k chosen', 10." in said
+    assert "Our best row is 'k-mers, k chosen' with 10." in said
     assert "better than its interval: KBANN 4;" in said
 
 
@@ -462,7 +465,7 @@ def test_the_whole_command_runs_stops_and_goes_on(folder, tmp_path, monkeypatch,
     assert "| *iEnhancer-DCSA* (published, supervised) | 0.825 | 0.651 |  | [" in text
     assert "not a reproduction of the Self-GenomeNet paper's data" in text
     assert "3 of 23 judged rows are leaky" in text
-    assert "Clean rows only; no published number is of these:" in text
+    assert "Only the 20 clean rows; no published number is of these:" in text
     assert "Not in this subset, for want of time: tf_0" in text
     pretrained = [json.loads(path.read_text()) for path in runs if "-pretrain-" in path.name]
     assert all((r["bases_seen"] == 0) == (r["run"]["steps"] == "none") for r in pretrained)
