@@ -26,7 +26,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +193,10 @@ def pretrain(run: Run, store: Path, folder: Path) -> dict[str, Any]:
     return {**{key: about[key] for key in keys}, "warnings": warnings}
 
 
-def seconds_of_a_step(whole: dict[str, Any], store: Path, device: str) -> float:
-    """The median of a few steps of the very recipe, warmed up."""
+def seconds_of_a_step(
+    whole: dict[str, Any], store: Path, device: str, clock: Callable[[], float] | None = None
+) -> float:
+    """The median of a few steps of the very recipe, warmed up; by the loop's own clock where none is given."""
     import torch
 
     from genossl import config, methods, recipe
@@ -209,7 +211,7 @@ def seconds_of_a_step(whole: dict[str, Any], store: Path, device: str) -> float:
     rows = opened.select(set(found.pretrain.train_splits))
     trainer = Trainer(found.pretrain, method, opened, rows, torch.device(device))
     trainer.fit_statistics()
-    marks = [trainer.seconds for _ in trainer.train(lambda: False)]
+    marks = [clock() if clock else trainer.seconds for _ in trainer.train(lambda: False)]
     return float(np.median(np.diff(marks[WARM - 1 :])))
 
 
@@ -274,62 +276,108 @@ def _supervised(run: Run, out: Path) -> dict[str, Any]:
 def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     """Score at all labels, and how many epochs it took; both strands are learnt from and averaged over."""
     import torch
-    from torch import nn
 
     from genossl.evaluation import scores, splits, tasks
-    from genossl.genome.alphabet import encode, reverse_complement
+    from genossl.genome.alphabet import encode
     from genossl.genome.labels import read_labels
-    from genossl.model.encoder import Encoder
-    from genossl.pretext.heads import summary
-    from genossl.pretext.views import either_strand
     from genossl.recipe import resolve
     from genossl.verbs import probe
 
     ready = probe.prepare(read_labels(table), _probe_settings())
     tokens_NL = torch.from_numpy(np.stack([encode(letters) for letters in ready.labels["sequence"]]))
-    y_N = torch.from_numpy(ready.y_N)
-    recipe, device = resolve(mapping(run.method, run.preset)), torch.device(run.device)
-    torch.manual_seed(run.seed)
+    train, validation, test = (ready.rows[side] for side in (splits.TRAIN, splits.VALIDATION, splits.TEST))
+    recipe, budget = resolve(mapping(run.method, run.preset)), Budget(run.minutes, run.seed, run.device)
+    found = from_scratch(recipe, tokens_NL, ready.y_N, (train, validation), budget)
+    said_MK, units = found.said(test), ready.units
+    plain_RU = np.concatenate([np.ones((1, len(units.class_U))), ready.weights_RU])
+    values = scores.replicates(ready.y_N[test], said_MK, units.unit_N, units.class_U, plain_RU)[_metric()]
+    return {tasks.ALL: _score(float(values[0]), values[1:], found.validation)}, found.epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What supervised training may use: at least one epoch, however long it takes."""
+
+    minutes: float
+    seed: int
+    device: str = "cpu"
+    clock: Callable[[], float] = time.perf_counter  # seconds; what the minutes are counted by
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """said: row numbers -> class probabilities (M, K); best balanced accuracy on validation rows; epochs it took."""
+
+    said: Callable[[np.ndarray], np.ndarray]
+    validation: float
+    epochs: int
+
+
+def from_scratch(
+    recipe: Any, tokens_NL: Any, y_N: np.ndarray, rows: tuple[np.ndarray, np.ndarray], budget: Budget,
+    length_N: np.ndarray | None = None, both_strands: bool = True,
+) -> Fitted:  # fmt: skip
+    """Train a recipe's encoder and a linear map on its last state end to end, on (train, validation) row numbers.
+
+    tokens_NL: uint8 tensor; length_N: bases of each row where rows are filled up with N on the right. With
+    `both_strands` rows are turned at random in training, and the logits of both strands are summed (equal lengths
+    only). The weights are those of the epoch that validation rows like best; PATIENCE epochs without a better one end
+    the training.
+    """
+    import torch
+    from torch import nn
+
+    from genossl.evaluation import scores
+    from genossl.genome.alphabet import reverse_complement
+    from genossl.model.encoder import Encoder
+    from genossl.pretext.views import either_strand
+
+    device, n_classes, (train, validation) = torch.device(budget.device), int(y_N.max()) + 1, rows
+    truth_N = torch.from_numpy(y_N)
+    torch.manual_seed(budget.seed)
     encoder = Encoder(recipe.encoder)
-    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.channels, len(ready.classes))})
-    train = ready.rows[splits.TRAIN]
+    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.channels, n_classes)})
     encoder.fit_statistics(tokens_NL[train])
     model.to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.pretrain.lr, weight_decay=recipe.pretrain.weight_decay)
+    bases_N = np.full(len(tokens_NL), tokens_NL.shape[1]) if length_N is None else length_N
+    last_N = torch.tensor([max(1, encoder.frames(int(n))) - 1 for n in bases_N])
 
-    def logits(tokens_BL: torch.Tensor) -> torch.Tensor:
-        return model["head"](summary(encoder, tokens_BL.to(device)))
+    def logits(tokens_BL: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        return model["head"](encoder(tokens_BL.to(device), at_BS=last_N[rows][:, None].to(device)).c[:, 0])
 
     @torch.inference_mode()
     def said(rows: np.ndarray) -> np.ndarray:
         model.eval()
-        batches = tokens_NL[rows].split(256)
-        return torch.cat([(logits(b) + logits(reverse_complement(b))).softmax(-1) for b in batches]).cpu().numpy()
+        found = []
+        for part in np.array_split(rows, max(1, -(-len(rows) // 256))):
+            read = logits(tokens_NL[part], part)
+            if both_strands:
+                read = read + logits(reverse_complement(tokens_NL[part]), part)
+            found.append(read.softmax(-1))
+        return torch.cat(found).cpu().numpy()
 
-    def judged(rows: np.ndarray, said_MK: np.ndarray) -> float:
-        one = np.zeros(len(rows), dtype=np.int64)
-        counts = scores.unit_confusions(ready.y_N[rows], said_MK.argmax(1), one, len(ready.classes))
+    def judged() -> float:
+        one = np.zeros(len(validation), dtype=np.int64)
+        counts = scores.unit_confusions(y_N[validation], said(validation).argmax(1), one, n_classes)
         return float(scores.balanced_accuracy(counts[0]))
 
-    validation, test = ready.rows[splits.VALIDATION], ready.rows[splits.TEST]
-    rng, best, weights, epoch, last = np.random.default_rng([run.seed, 3]), -1.0, model.state_dict(), 0, 0
-    until = time.perf_counter() + run.minutes * 60
-    while epoch == 0 or (time.perf_counter() < until and epoch - last < PATIENCE):
+    rng, best, weights, epoch, last = np.random.default_rng([budget.seed, 3]), -1.0, model.state_dict(), 0, 0
+    until = budget.clock() + budget.minutes * 60
+    while epoch == 0 or (budget.clock() < until and epoch - last < PATIENCE):
         model.train()
-        for rows in np.array_split(rng.permutation(train), max(1, len(train) // 64)):
-            loss = nn.functional.cross_entropy(logits(either_strand(tokens_NL[rows], 0.5, rng)), y_N[rows].to(device))
+        for part in np.array_split(rng.permutation(train), max(1, len(train) // 64)):
+            tokens_BL = either_strand(tokens_NL[part], 0.5, rng) if both_strands else tokens_NL[part]
+            loss = nn.functional.cross_entropy(logits(tokens_BL, part), truth_N[part].to(device))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), recipe.pretrain.clip)
             optimiser.step()
         epoch += 1
-        if (found := judged(validation, said(validation))) > best:
+        if (found := judged()) > best:
             best, last, weights = found, epoch, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
-    said_MK, units = said(test), ready.units
-    plain_RU = np.concatenate([np.ones((1, len(units.class_U))), ready.weights_RU])
-    values = scores.replicates(ready.y_N[test], said_MK, units.unit_N, units.class_U, plain_RU)[_metric()]
-    return {tasks.ALL: _score(float(values[0]), values[1:], best)}, epoch
+    return Fitted(said, best, epoch)
 
 
 def _tasks() -> dict[str, str]:
