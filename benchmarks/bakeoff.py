@@ -130,24 +130,38 @@ def _checksum(preset: str, name: str) -> str:
 
 
 def execute(job: tuple[Run, Path]) -> dict[str, Any]:
-    """Do a run and write its JSON; what went wrong is a result too, and is tried again the next time."""
+    """Do a run and write its JSON."""
+    run, out = job
+    folder = out / "runs" / run.name
+
+    def work() -> dict[str, Any]:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped: its steps were timed anew
+        try:
+            return _supervised(run, out) if run.kind == "supervised" else _frozen(run, out, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return recorded(run, out, work)
+
+
+def recorded(run: Any, out: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Do the work of a run (a dataclass with a name) on one thread and write its JSON.
+
+    What went wrong is a result too, and is tried again the next time.
+    """
     import torch
 
     from genossl.files import write_json
 
-    run, out = job
     torch.set_num_threads(1)
-    log = logging.getLogger("genossl")
+    log, started = logging.getLogger("genossl"), time.perf_counter()
     log.disabled = True  # warnings stand in the JSON
-    folder, started = out / "runs" / run.name, time.perf_counter()
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped: its steps were timed anew
     try:
-        result = _supervised(run, out) if run.kind == "supervised" else _frozen(run, out, folder)
-    except Exception as error:  # one broken method must not end a night's work
+        result = work()
+    except Exception as error:  # one broken run must not end a night's work
         result = {"failed": f"{type(error).__name__}: {error}"}
     finally:
         log.disabled = False
-    shutil.rmtree(folder, ignore_errors=True)
     result = {"run": dataclasses.asdict(run), "wall_seconds": round(time.perf_counter() - started, 1), **result}
     write_json(out / "runs" / f"{run.name}.json", result)
     return result
@@ -643,13 +657,20 @@ def go(runs: list[Run], out: Path, jobs: int) -> None:
             f"[{i}/{n}] {label}, seed {run.seed}: {said}; {result['wall_seconds']} s; {left:.0f} min left", flush=True
         )
 
+    each(execute, [(run, out) for run in runs], jobs, told)
+
+
+def each(
+    execute: Callable[[Any], dict[str, Any]], work: list[Any], jobs: int, told: Callable[[int, dict[str, Any]], None]
+) -> None:
+    """Execute every piece of work, `jobs` at once (one alone in this process); `told` hears of each, and the count."""
     if jobs == 1:
-        for i, run in enumerate(runs, 1):
-            told(i, execute((run, out)))
+        for i, piece in enumerate(work, 1):
+            told(i, execute(piece))
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        waiting = [pool.submit(execute, (run, out)) for run in runs]
+        waiting = [pool.submit(execute, piece) for piece in work]
         try:
             for i, future in enumerate(concurrent.futures.as_completed(waiting), 1):
                 told(i, future.result())

@@ -13,13 +13,10 @@ published_data.py says what is read and who judges, published_numbers.py what ot
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import dataclasses
 import datetime
 import hashlib
 import json
-import logging
-import multiprocessing
 import os
 import re
 import shutil
@@ -256,13 +253,6 @@ def judge(task: Task, said_MK: np.ndarray) -> dict[str, dict[str, dict[str, Any]
 # ---- frozen vectors
 
 
-def scaled(teaching_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Centred and scaled by the mean and deviation of the teaching rows; what is constant there becomes 0."""
-    mean_D, scale_D = teaching_ND.mean(0, dtype=np.float64), teaching_ND.std(0, dtype=np.float64)
-    scale_D = np.where(scale_D > 1e-6 * np.maximum(np.abs(mean_D), 1e-6), scale_D, np.inf)
-    return [((x - mean_D) / scale_D).astype(np.float32) for x in (teaching_ND, *others)]
-
-
 def learn(features: dict[str, np.ndarray], task: Task, keep: tuple[str, ...] = ()) -> tuple[dict, list]:
     """Logistic regression in every fold; validation rows choose the penalty, and which of the features.
 
@@ -279,7 +269,7 @@ def learn(features: dict[str, np.ndarray], task: Task, keep: tuple[str, ...] = (
         tried = {}
         y_train, y_validation = task.y_N[fold.train], task.y_N[fold.validation]
         for name, x_ND in features.items():
-            train, validation, test = scaled(*(x_ND[rows] for rows in (fold.train, fold.validation, fold.test)))
+            train, validation, test = heads.scaled(*(x_ND[rows] for rows in (fold.train, fold.validation, fold.test)))
             query = validation if fold.refit else np.concatenate([validation, test])
             said_GMK = heads.logistic(train, y_train, query, n_classes, PENALTIES)
             n, plain = len(validation), np.ones((1, len(validation)))
@@ -292,7 +282,7 @@ def learn(features: dict[str, np.ndarray], task: Task, keep: tuple[str, ...] = (
             answer = tried[name][2]
             if fold.refit:
                 rows = np.concatenate([fold.train, fold.validation])
-                train, test = scaled(features[name][rows], features[name][fold.test])
+                train, test = heads.scaled(features[name][rows], features[name][fold.test])
                 answer = heads.logistic(train, task.y_N[rows], test, n_classes, [PENALTIES[tried[name][1]]])[0]
             for key in ("", name):
                 if (key == "" and name == winner) or (key and key in keep):
@@ -304,26 +294,17 @@ def learn(features: dict[str, np.ndarray], task: Task, keep: tuple[str, ...] = (
 
 
 def execute(job: tuple[Run, Path]) -> dict[str, Any]:
-    """Do a run and write its JSON; what went wrong is a result too, and is tried again the next time."""
-    import torch
-
-    from genossl.files import write_json
+    """Do a run and write its JSON, with the processor's time that it took."""
+    from bakeoff import recorded
 
     run, out = job
-    torch.set_num_threads(1)
-    log = logging.getLogger("genossl")
-    log.disabled = True  # warnings stand in the JSON
-    started, used = time.perf_counter(), time.process_time()
-    try:
+
+    def work() -> dict[str, Any]:
+        used = time.process_time()
         result = {"pretrain": pretrain, "supervised": supervised}.get(run.kind, frozen)(run, out)
-    except Exception as error:  # one broken set must not end a night's work
-        result = {"failed": f"{type(error).__name__}: {error}"}
-    finally:
-        log.disabled = False
-    spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used}
-    result = {"run": dataclasses.asdict(run), **{key: round(value, 1) for key, value in spent.items()}, **result}
-    write_json(out / "runs" / f"{run.name}.json", result)
-    return result
+        return {"cpu_seconds": round(time.process_time() - used, 1), **result}
+
+    return recorded(run, out, work)
 
 
 def pretrain(run: Run, out: Path) -> dict[str, Any]:
@@ -358,7 +339,6 @@ def frozen(run: Run, out: Path) -> dict[str, Any]:
         features = {"GC": kmers.gc(task.tokens)}
     elif run.kind == "kmers":
         features, keep = {f"k = {k}": kmers.profiles(task.tokens, k, turned) for k in PROFILES}, ("k = 4",)
-        keep = tuple(name for name in keep if name in features)
     else:
         encoder = checkpoint.load_encoder(out / "encoders" / run.recipe)
         both = embed(encoder, task.tokens, "both", turned)
@@ -698,6 +678,7 @@ def kept(text: str, old: str) -> str:
 
 def go(runs: list[Run], out: Path, jobs: int) -> None:
     """Run what is not there yet, `jobs` at once, with a line for each."""
+    from bakeoff import each
 
     def told(i: int, result: dict[str, Any]) -> None:
         run = Run(**result["run"])
@@ -708,19 +689,7 @@ def go(runs: list[Run], out: Path, jobs: int) -> None:
         )
         print(f"[{i}/{len(runs)}] {run.of} {run.kind}: {said or 'done'}; {result['wall_seconds']} s", flush=True)
 
-    if jobs == 1:
-        for i, run in enumerate(runs, 1):
-            told(i, execute((run, out)))
-        return
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        waiting = [pool.submit(execute, (run, out)) for run in runs]
-        try:
-            for i, future in enumerate(concurrent.futures.as_completed(waiting), 1):
-                told(i, future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    each(execute, [(run, out) for run in runs], jobs, told)
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ draws are seeded, so the same folder always gives the same tables. A fold is who
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bakeoff_data import VIRUSES
+from bakeoff_data import PROKARYOTE, SIDES, VIRUSES, first_bases, of_split, sheet
+from Bio.Seq import Seq
 
 from genossl import files
 from genossl.errors import InputError
@@ -35,11 +35,9 @@ from genossl.verbs import ingest
 VERSION = 2  # of what is cut and counted; a change makes all anew, and runs only where tables differ
 SEED = 67
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-SIDES = {TRAIN: "train", VALIDATION: "dev", TEST: "test"}  # ours -> the folder's
 FOLDS = 5
 CHOOSING = 0.2  # of the training rows, where a set has no validation rows
 WORD = 31  # bases that two sequences must share to count as overlapping
-PROKARYOTE = 500_000  # bases of each prokaryote that encoders are pretrained on
 COLI = ("Escherichia", "Shigella")  # one species to a genome; every row of the E. coli sets is judged on in some fold
 WINDOWS = {TRAIN: 8000, VALIDATION: 1000, TEST: 2000}  # per class of the virus task
 LABELLED = "starter/labelled"
@@ -290,7 +288,7 @@ def _genome_files(prokaryotes: pd.DataFrame | None) -> Iterator[str]:
 
 def _labelled(data: Path, found: Set) -> pd.DataFrame:
     """label, sequence, part (train, validation, test; empty where folds decide), group, family."""
-    table = _sheet(data / LABELLED / f"{found.file}.tsv.gz")
+    table = sheet(data / LABELLED / f"{found.file}.tsv.gz")
     part = table["split"].replace({"dev": VALIDATION, "cv": "", "loo": ""})
     if not set(part) <= ({TRAIN, VALIDATION, TEST} if found.protocol == "split" else {""}):
         raise InputError(f"{found.file}: split {sorted(set(part))}, which is not what the protocol expects")
@@ -301,7 +299,7 @@ def _labelled(data: Path, found: Set) -> pd.DataFrame:
 def _windows(data: Path, prokaryotes: pd.DataFrame | None, window: int) -> pd.DataFrame:
     """Windows of the virus task, evenly over clusters of genomes (of prokaryotes: genomes), at any place in them."""
     assert prokaryotes is not None
-    manifest = _sheet(data / "starter" / "manifest.tsv")
+    manifest = sheet(data / "starter" / "manifest.tsv")
     rows = []
     for part, side in SIDES.items():
         groups: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -311,7 +309,7 @@ def _windows(data: Path, prokaryotes: pd.DataFrame | None, window: int) -> pd.Da
             for record in fasta.records(data / "starter" / "virus" / f"{name}_{side}.fa.gz"):
                 if len(record.tokens) >= window and record.name in clusters.index:
                     of.setdefault(f"{label}:{clusters[record.name]}", []).append(record.tokens)
-        for name, path in _of(prokaryotes, side):
+        for name, path in of_split(prokaryotes, part):
             records = [r.tokens for r in fasta.records(data / "prokaryotes" / path) if len(r.tokens) >= window]
             groups.setdefault("prokaryote", {})[name] = records
         for label, of in groups.items():
@@ -353,11 +351,6 @@ def _judged(found: Set, folder: Path) -> pd.DataFrame:
     return table.iloc[np.concatenate([fold.test for fold in folds_of(table, found.protocol)])]
 
 
-def folds(found: Set, folder: Path) -> list[Fold]:
-    """The folds of a set whose table was written into `folder`."""
-    return folds_of(read(folder, found.name), found.protocol)
-
-
 def folds_of(table: pd.DataFrame, protocol: str) -> list[Fold]:
     """The folds that a protocol makes of a table; the same for every model."""
     label_N = table["label"].to_numpy(dtype=str)
@@ -386,12 +379,9 @@ def _fold(teaching: np.ndarray, test: np.ndarray, label_N: np.ndarray, rng: np.r
     return Fold(np.setdiff1d(teaching, validation), validation, test, refit=True)
 
 
-LETTERS = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-
-
 def strandless(sequence: str) -> str:
     """The same text for a sequence and its reverse complement."""
-    return min(sequence, sequence.translate(LETTERS)[::-1])
+    return min(sequence, str(Seq(sequence).reverse_complement()))
 
 
 def clean(table: pd.DataFrame, of: list[Fold]) -> np.ndarray:
@@ -444,7 +434,7 @@ def _collection(data: Path, folder: Path, name: str, prokaryotes: pd.DataFrame |
             contigs, left_out = _mammal(data)
             _fasta(Path(temporary), contigs)
         elif name == "rna":
-            table = _sheet(data / LABELLED / f"{SETS['nrc_ncrna13'].file}.tsv.gz")
+            table = sheet(data / LABELLED / f"{SETS['nrc_ncrna13'].file}.tsv.gz")
             _fasta(Path(temporary), table["sequence"][table["split"] == "train"].drop_duplicates())
         else:
             assert prokaryotes is not None
@@ -473,16 +463,11 @@ def _mammal(data: Path) -> tuple[pd.Series, int]:
 
 def _genomes(data: Path, name: str, prokaryotes: pd.DataFrame) -> Iterator[str]:
     """Prokaryotes of the train split, and for the virus task its training viruses."""
-    for genome, path in _of(prokaryotes, "train"):
-        genus = prokaryotes.set_index("genome")["genus"][genome]
-        if name == "bacteria" and genus in COLI:
-            continue
-        left = PROKARYOTE
-        for record in fasta.records(data / "prokaryotes" / path):
-            yield decode(record.tokens[:left])
-            left -= len(record.tokens)
-            if left <= 0:
-                break
+    if name == "bacteria":
+        prokaryotes = prokaryotes[~prokaryotes["genus"].isin(COLI)]
+    for _, path in of_split(prokaryotes, TRAIN):
+        for _, tokens in first_bases(fasta.records(data / "prokaryotes" / path), PROKARYOTE):
+            yield decode(tokens)
     if name != "bacteria":
         for virus in VIRUSES.values():
             yield from (decode(r.tokens) for r in fasta.records(data / "starter" / "virus" / f"{virus}_train.fa.gz"))
@@ -571,13 +556,4 @@ def _prokaryotes(data: Path) -> pd.DataFrame:
     path = data / "prokaryotes" / "genomes.tsv"
     if not path.is_file():
         raise InputError(f"{data}: no prokaryotes/genomes.tsv")
-    return _sheet(path)
-
-
-def _of(prokaryotes: pd.DataFrame, side: str) -> list[tuple[str, str]]:
-    chosen = prokaryotes[prokaryotes["split"] == side]
-    return list(zip(chosen["genome"], chosen["path"], strict=True))
-
-
-def _sheet(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    return sheet(path)

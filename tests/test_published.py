@@ -111,6 +111,10 @@ def prepared(folder, tmp_path_factory) -> Path:
     return out
 
 
+def folds_in(name: str, folder: Path) -> list[data.Fold]:
+    return data.folds_of(data.read(folder, name), data.SETS[name].protocol)
+
+
 # ---- protocols
 
 
@@ -153,7 +157,7 @@ def test_five_parts_hold_a_fifth_of_each_class():
 
 
 def test_validation_rows_of_a_published_split_stay_what_they_are(folder, prepared):
-    (fold,) = data.folds(data.SETS["mouse_2"], prepared)
+    (fold,) = folds_in("mouse_2", prepared)
     table = data.read(prepared, "mouse_2")
     original = pd.read_csv(folder / data.LABELLED / "gue" / "mouse__2.tsv.gz", sep="\t")
     for rows, split in ((fold.train, "train"), (fold.validation, "dev"), (fold.test, "test")):
@@ -176,7 +180,7 @@ def test_windows_of_the_virus_task_share_no_cluster_between_parts(prepared):
 @pytest.mark.parametrize("name", RUN_HERE)
 def test_clean_rows_are_what_a_search_through_all_pairs_finds(prepared, name):
     table = data.read(prepared, name)
-    folds = data.folds(data.SETS[name], prepared)
+    folds = folds_in(name, prepared)
     clean = data.clean(table, folds)
     for fold in folds:
         taught = [table["sequence"][i] for i in (*fold.train, *fold.validation)]
@@ -192,7 +196,7 @@ def test_clean_rows_are_what_a_search_through_all_pairs_finds(prepared, name):
 
 def test_new_families_have_no_row_that_teaches(prepared):
     table = data.read(prepared, "nrc_ncrna13")
-    (fold,) = data.folds(data.SETS["nrc_ncrna13"], prepared)
+    (fold,) = folds_in("nrc_ncrna13", prepared)
     new = data.new_family(table, [fold])
     assert new is not None
     known = {table["family"][i] for i in (*fold.train, *fold.validation)}

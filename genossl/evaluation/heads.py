@@ -45,14 +45,19 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     have no deviation worth the name. The rotation changes neither head: both know angles and lengths only. A feature
     that is constant in train becomes 0.
     """
+    train_ND, *found = scaled(train_ND, *others)
+    if not 1 < train_ND.shape[1] <= LARGEST_ROTATION:
+        return found
+    _, axes_DD = np.linalg.eigh((train_ND.T @ train_ND).astype(np.float64))
+    return [x @ axes_DD.astype(np.float32) for x in found]
+
+
+def scaled(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Train rows and `others`, centred and scaled by the mean and deviation of the train rows, float32."""
     mean_D = train_ND.mean(0, dtype=np.float64)
     scale_D = train_ND.std(0, dtype=np.float64)
     scale_D = np.where(scale_D > 1e-6 * np.maximum(np.abs(mean_D), 1e-6), scale_D, np.inf)
-    scaled = [((x - mean_D) / scale_D).astype(np.float32) for x in (train_ND, *others)]
-    if not 1 < train_ND.shape[1] <= LARGEST_ROTATION:
-        return scaled[1:]
-    _, axes_DD = np.linalg.eigh((scaled[0].T @ scaled[0]).astype(np.float64))
-    return [x @ axes_DD.astype(np.float32) for x in scaled[1:]]
+    return [((x - mean_D) / scale_D).astype(np.float32) for x in (train_ND, *others)]
 
 
 def logistic(

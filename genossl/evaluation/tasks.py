@@ -91,7 +91,7 @@ def prepare(labels: pd.DataFrame, settings: Settings, unlabelled: int = 0) -> Ta
     else:
         draws[ALL] = [rows[splits.TRAIN]]  # every row, so there is one draw
     pool = rows[splits.TRAIN] if unlabelled else np.array([], dtype=np.int64)
-    if len(pool) > unlabelled > 0:
+    if len(pool) > unlabelled:
         notes.append(f"semi-supervised heads: {unlabelled} of {len(pool)} train rows seen without labels")
         pool = np.sort(splits.permutation(pool, "unlabelled", settings.seed, 0)[:unlabelled])
     test = rows[splits.TEST]
