@@ -26,7 +26,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,24 +130,38 @@ def _checksum(preset: str, name: str) -> str:
 
 
 def execute(job: tuple[Run, Path]) -> dict[str, Any]:
-    """Do a run and write its JSON; what went wrong is a result too, and is tried again the next time."""
+    """Do a run and write its JSON."""
+    run, out = job
+    folder = out / "runs" / run.name
+
+    def work() -> dict[str, Any]:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped: its steps were timed anew
+        try:
+            return _supervised(run, out) if run.kind == "supervised" else _frozen(run, out, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return recorded(run, out, work)
+
+
+def recorded(run: Any, out: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Do the work of a run (a dataclass with a name) on one thread and write its JSON.
+
+    What went wrong is a result too, and is tried again the next time.
+    """
     import torch
 
     from genossl.files import write_json
 
-    run, out = job
     torch.set_num_threads(1)
-    log = logging.getLogger("genossl")
+    log, started = logging.getLogger("genossl"), time.perf_counter()
     log.disabled = True  # warnings stand in the JSON
-    folder, started = out / "runs" / run.name, time.perf_counter()
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped: its steps were timed anew
     try:
-        result = _supervised(run, out) if run.kind == "supervised" else _frozen(run, out, folder)
-    except Exception as error:  # one broken method must not end a night's work
+        result = work()
+    except Exception as error:  # one broken run must not end a night's work
         result = {"failed": f"{type(error).__name__}: {error}"}
     finally:
         log.disabled = False
-    shutil.rmtree(folder, ignore_errors=True)
     result = {"run": dataclasses.asdict(run), "wall_seconds": round(time.perf_counter() - started, 1), **result}
     write_json(out / "runs" / f"{run.name}.json", result)
     return result
@@ -193,8 +207,10 @@ def pretrain(run: Run, store: Path, folder: Path) -> dict[str, Any]:
     return {**{key: about[key] for key in keys}, "warnings": warnings}
 
 
-def seconds_of_a_step(whole: dict[str, Any], store: Path, device: str) -> float:
-    """The median of a few steps of the very recipe, warmed up."""
+def seconds_of_a_step(
+    whole: dict[str, Any], store: Path, device: str, clock: Callable[[], float] | None = None
+) -> float:
+    """The median of a few steps of the very recipe, warmed up; by the loop's own clock where none is given."""
     import torch
 
     from genossl import config, methods, recipe
@@ -209,7 +225,7 @@ def seconds_of_a_step(whole: dict[str, Any], store: Path, device: str) -> float:
     rows = opened.select(set(found.pretrain.train_splits))
     trainer = Trainer(found.pretrain, method, opened, rows, torch.device(device))
     trainer.fit_statistics()
-    marks = [trainer.seconds for _ in trainer.train(lambda: False)]
+    marks = [clock() if clock else trainer.seconds for _ in trainer.train(lambda: False)]
     return float(np.median(np.diff(marks[WARM - 1 :])))
 
 
@@ -273,55 +289,90 @@ def _supervised(run: Run, out: Path) -> dict[str, Any]:
 
 def supervised(run: Run, table: Path) -> tuple[dict[str, Any], int]:
     """Score at all labels, and how many epochs it took; both strands are learnt from and averaged over."""
-    import torch
-    from torch import nn
-
     from genossl.evaluation import scores, splits, tasks
     from genossl.genome.alphabet import encode
     from genossl.genome.labels import read_labels
-    from genossl.model.classifier import Classifier, Reader, logits
-    from genossl.model.encoder import Encoder
-    from genossl.model.objective import Classes
-    from genossl.pretext.views import either_strand
     from genossl.recipe import resolve
     from genossl.verbs import probe
 
     ready = probe.prepare(read_labels(table), _probe_settings())
     reads = [encode(letters) for letters in ready.labels["sequence"]]
-    tokens_NL, y_N = torch.from_numpy(np.stack(reads)), torch.from_numpy(ready.y_N)
-    recipe, device = resolve(mapping(run.method, run.preset)), torch.device(run.device)
-    torch.manual_seed(run.seed)
+    train, validation, test = (ready.rows[side] for side in (splits.TRAIN, splits.VALIDATION, splits.TEST))
+    recipe, budget = resolve(mapping(run.method, run.preset)), Budget(run.minutes, run.seed, run.device)
+    found = from_scratch(recipe, reads, ready.y_N, (train, validation), budget)
+    said_MK, units = found.said(test), ready.units
+    plain_RU = np.concatenate([np.ones((1, len(units.class_U))), ready.weights_RU])
+    values = scores.replicates(ready.y_N[test], said_MK, units.unit_N, units.class_U, plain_RU)[_metric()]
+    return {tasks.ALL: _score(float(values[0]), values[1:], found.validation)}, found.epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What supervised training may use: at least one epoch, however long it takes."""
+
+    minutes: float
+    seed: int
+    device: str = "cpu"
+    clock: Callable[[], float] = time.perf_counter  # seconds; what the minutes are counted by
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """said: row numbers -> class probabilities (M, K); best balanced accuracy on validation rows; epochs it took."""
+
+    said: Callable[[np.ndarray], np.ndarray]
+    validation: float
+    epochs: int
+
+
+def from_scratch(
+    recipe: Any, reads: list[np.ndarray], y_N: np.ndarray, rows: tuple[np.ndarray, np.ndarray], budget: Budget,
+    both_strands: bool = True,
+) -> Fitted:  # fmt: skip
+    """Train a recipe's encoder and a linear map on its last state end to end, on (train, validation) row numbers.
+
+    With `both_strands` reads are turned at random in training, and the logits of both strands are averaged. The
+    weights are those of the epoch that validation rows like best; PATIENCE epochs without a better one end the
+    training.
+    """
+    import torch
+    from torch import nn
+
+    from genossl.genome.alphabet import reverse_complement
+    from genossl.model.classifier import Classifier, Reader, logits
+    from genossl.model.embedding import padded
+    from genossl.model.encoder import Encoder
+    from genossl.model.objective import Classes
+
+    device, n_classes, (train, validation) = torch.device(budget.device), int(y_N.max()) + 1, rows
+    torch.manual_seed(budget.seed)
     encoder = Encoder(recipe.encoder)
-    model = Classifier(Reader(encoder), len(ready.classes), dropout=0)
-    train = ready.rows[splits.TRAIN]
-    encoder.fit_statistics(tokens_NL[train])
+    model = Classifier(Reader(encoder), n_classes, dropout=0)
+    encoder.fit_statistics(torch.from_numpy(padded([reads[i] for i in train], encoder.width)))
     model.to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.pretrain.lr, weight_decay=recipe.pretrain.weight_decay)
-    objective = Classes(ready.y_N[train], len(ready.classes))
+    objective = Classes(y_N[train], n_classes)
 
     def said(rows: np.ndarray) -> np.ndarray:
-        return objective.scores(logits(model, [reads[i] for i in rows], both_strands=True))
+        return objective.scores(logits(model, [reads[i] for i in rows], both_strands))
 
-    validation, test = ready.rows[splits.VALIDATION], ready.rows[splits.TEST]
-    rng, best, weights, epoch, last = np.random.default_rng([run.seed, 3]), -1.0, model.state_dict(), 0, 0
-    until = time.perf_counter() + run.minutes * 60
-    while epoch == 0 or (time.perf_counter() < until and epoch - last < PATIENCE):
+    rng, best, weights, epoch, last = np.random.default_rng([budget.seed, 3]), -1.0, model.state_dict(), 0, 0
+    until = budget.clock() + budget.minutes * 60
+    while epoch == 0 or (budget.clock() < until and epoch - last < PATIENCE):
         model.train()
-        for rows in np.array_split(rng.permutation(train), max(1, len(train) // 64)):
-            strands = list(either_strand(tokens_NL[rows], 0.5, rng).numpy())
-            loss = nn.functional.cross_entropy(model(strands), y_N[rows].to(device))
+        for part in np.array_split(rng.permutation(train), max(1, len(train) // 64)):
+            turned = both_strands & (rng.random(len(part)) < 0.5)
+            strands = [reverse_complement(reads[i]) if turn else reads[i] for i, turn in zip(part, turned, strict=True)]
+            loss = nn.functional.cross_entropy(model(strands), torch.from_numpy(y_N[part]).to(device))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), recipe.pretrain.clip)
             optimiser.step()
         epoch += 1
-        if (found := objective.judge(ready.y_N[validation], said(validation))) > best:
+        if (found := objective.judge(y_N[validation], said(validation))) > best:
             best, last, weights = found, epoch, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
-    said_MK, units = said(test), ready.units
-    plain_RU = np.concatenate([np.ones((1, len(units.class_U))), ready.weights_RU])
-    values = scores.replicates(ready.y_N[test], said_MK, units.unit_N, units.class_U, plain_RU)[_metric()]
-    return {tasks.ALL: _score(float(values[0]), values[1:], best)}, epoch
+    return Fitted(said, best, epoch)
 
 
 def _tasks() -> dict[str, str]:
@@ -587,13 +638,20 @@ def go(runs: list[Run], out: Path, jobs: int) -> None:
             f"[{i}/{n}] {label}, seed {run.seed}: {said}; {result['wall_seconds']} s; {left:.0f} min left", flush=True
         )
 
+    each(execute, [(run, out) for run in runs], jobs, told)
+
+
+def each(
+    execute: Callable[[Any], dict[str, Any]], work: list[Any], jobs: int, told: Callable[[int, dict[str, Any]], None]
+) -> None:
+    """Execute every piece of work, `jobs` at once (one alone in this process); `told` hears of each, and the count."""
     if jobs == 1:
-        for i, run in enumerate(runs, 1):
-            told(i, execute((run, out)))
+        for i, piece in enumerate(work, 1):
+            told(i, execute(piece))
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        waiting = [pool.submit(execute, (run, out)) for run in runs]
+        waiting = [pool.submit(execute, piece) for piece in work]
         try:
             for i, future in enumerate(concurrent.futures.as_completed(waiting), 1):
                 told(i, future.result())

@@ -67,7 +67,7 @@ def prepare(data: Path, folder: Path) -> dict[str, Any]:
     """
     if missing := [name for name in FILES if not (data / name).is_file()]:
         raise InputError(f"{data}: no {missing[0]} ({len(missing)} of {len(FILES)} files are missing)")
-    prokaryotes = _sheet(data / "prokaryotes" / "genomes.tsv")
+    prokaryotes = sheet(data / "prokaryotes" / "genomes.tsv")
     sources = [data / name for name in FILES] + [data / "prokaryotes" / path for path in prokaryotes["path"]]
     if missing := [path for path in sources if not path.is_file()]:
         raise InputError(f"{missing[0]}: no such file, expected as prokaryotes/genomes.tsv lists it")
@@ -77,8 +77,8 @@ def prepare(data: Path, folder: Path) -> dict[str, Any]:
     tables = {
         "genus": _genus(data, prokaryotes),
         "virus": _virus(data, prokaryotes),
-        "promoter": _promoter(_sheet(data / PROMOTERS)),
-        "gene": _gene(_sheet(data / GENES)),
+        "promoter": _promoter(sheet(data / PROMOTERS)),
+        "gene": _gene(sheet(data / GENES)),
     }
     counts = {}
     for task, table in tables.items():
@@ -103,13 +103,13 @@ def prepare(data: Path, folder: Path) -> dict[str, Any]:
 
 def _store(data: Path, prokaryotes: pd.DataFrame, folder: Path) -> list[str]:
     """Prokaryotes, phages and eukaryotic viruses of train, and of dev to watch the pretext on; returns notes."""
-    genes = _sheet(data / GENES)
+    genes = sheet(data / GENES)
     judged = set(genes["genome"][genes["split"] != "train"])
     lines, left_out = ["genome\tpath\tsplit"], 0
     with tempfile.TemporaryDirectory() as temporary:
         for split in ("train", "validation"):
-            for name, path in _of(prokaryotes, split):
-                pieces = _first(fasta.records(data / "prokaryotes" / path), PROKARYOTE)
+            for name, path in of_split(prokaryotes, split):
+                pieces = first_bases(fasta.records(data / "prokaryotes" / path), PROKARYOTE)
                 lines.append(_fasta(Path(temporary), f"{name}", split, pieces))
             for name, file in VIRUSES.items():
                 records = list(fasta.records(data / "starter" / "virus" / f"{file}_{SIDES[split]}.fa.gz"))
@@ -121,7 +121,7 @@ def _store(data: Path, prokaryotes: pd.DataFrame, folder: Path) -> list[str]:
     return [f"{left_out} phages with genes in validation or test of `gene` are kept out of pretraining"]
 
 
-def _first(records: Iterator[Any], bases: int) -> Iterator[tuple[str, np.ndarray]]:
+def first_bases(records: Iterator[Any], bases: int) -> Iterator[tuple[str, np.ndarray]]:
     """The first records, up to so many bases in all."""
     for record in records:
         yield record.name, record.tokens[:bases]
@@ -143,7 +143,7 @@ def _fasta(folder: Path, name: str, split: str, contigs: Iterator[tuple[str, np.
 def _genus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
     """Windows of the test genomes; of each genome's blocks the first 60 % train, 20 % validate and 20 % test."""
     rows = []
-    for name, path in _of(prokaryotes, "test"):
+    for name, path in of_split(prokaryotes, "test"):
         rng = _rng("genus", name)
         records = [record.tokens for record in fasta.records(data / "prokaryotes" / path)]
         blocks = [r[i : i + BLOCK] for r in records for i in range(0, len(r), BLOCK) if len(r) - i >= BLOCK]
@@ -160,7 +160,7 @@ def _genus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
 
 def _virus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
     """One window per cluster of viruses, and as many in all from prokaryotes, evenly over genomes."""
-    manifest = _sheet(data / "starter" / "manifest.tsv")
+    manifest = sheet(data / "starter" / "manifest.tsv")
     rows = []
     for side, cap in zip(SPLITS, CAPS["virus"], strict=True):
         for label, name in VIRUSES.items():
@@ -173,7 +173,7 @@ def _virus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
             for cluster in rng.permutation(sorted(found))[:cap]:
                 segment = found[cluster][rng.integers(len(found[cluster]))]
                 rows.append((label, side, f"{label}:{cluster}", _window(segment, WINDOW["virus"], rng)))
-        genomes = _of(prokaryotes, side)
+        genomes = of_split(prokaryotes, side)
         for i, (name, path) in enumerate(genomes):
             rng = _rng("virus", name)
             records = [r.tokens for r in fasta.records(data / "prokaryotes" / path)]
@@ -227,7 +227,8 @@ def _window(tokens: np.ndarray, length: int, rng: np.random.Generator) -> str:
     return decode(window)
 
 
-def _of(prokaryotes: pd.DataFrame, split: str) -> list[tuple[str, str]]:
+def of_split(prokaryotes: pd.DataFrame, split: str) -> list[tuple[str, str]]:
+    """Name and path of the genomes of a split."""
     chosen = prokaryotes[prokaryotes["split"] == SIDES[split]]
     return list(zip(chosen["genome"], chosen["path"], strict=True))
 
@@ -241,5 +242,6 @@ def _table(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "split", "group", "sequence"])
 
 
-def _sheet(path: Path) -> pd.DataFrame:
+def sheet(path: Path) -> pd.DataFrame:
+    """A table of strings without quoting, packed or not."""
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)

@@ -225,9 +225,9 @@ def pretrain(
 ) -> None:  # fmt: skip
     """Train an encoder on a token store.
 
-    Presets: default, short (150-base reads), kmer_mlp, paper_150, paper_1000. Settings are --set pretrain.KEY,
-    encoder.KEY (both below) and method.KEY (`genossl methods NAME` lists them). The same command resumes a run that
-    was stopped.
+    Presets: default, short (150-base reads), conv, bases, kmer_mlp, paper_150, paper_1000. Settings are --set
+    pretrain.KEY, encoder.KEY (both below) and method.KEY (`genossl methods NAME` lists them). The same command resumes
+    a run that was stopped.
     """
     from genossl.verbs import pretrain as verb
 

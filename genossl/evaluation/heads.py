@@ -66,15 +66,19 @@ def axes(train_ND: np.ndarray) -> Axes:
     So all rows of the train split may be used, drawn or not: the five rows of a one-shot draw have no deviation worth
     the name.
     """
-    mean_D = train_ND.mean(0, dtype=np.float64)
-    scale_D = train_ND.std(0, dtype=np.float64)
-    scale_D = np.where(scale_D > 1e-6 * np.maximum(np.abs(mean_D), 1e-6), scale_D, np.inf)
-    found = Axes(mean_D, scale_D, None)
+    found = centre(train_ND)
     if not 1 < train_ND.shape[1] <= LARGEST_ROTATION:
         return found
     scaled_ND = found.scaled(train_ND)
     _, axes_DD = np.linalg.eigh((scaled_ND.T @ scaled_ND).astype(np.float64))
     return dataclasses.replace(found, axes_DD=axes_DD)
+
+
+def centre(train_ND: np.ndarray) -> Axes:
+    """Mean and deviation of the train rows, nothing turned."""
+    mean_D = train_ND.mean(0, dtype=np.float64)
+    scale_D = train_ND.std(0, dtype=np.float64)
+    return Axes(mean_D, np.where(scale_D > 1e-6 * np.maximum(np.abs(mean_D), 1e-6), scale_D, np.inf), None)
 
 
 def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

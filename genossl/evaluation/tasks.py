@@ -150,7 +150,7 @@ def prepare(labels: pd.DataFrame, settings: Settings, unlabelled: int = 0, kind:
     if kind != CLASSES:
         notes += _poor(y_N, classes, rows)
     pool = rows[splits.TRAIN] if unlabelled else np.array([], dtype=np.int64)
-    if len(pool) > unlabelled > 0:
+    if len(pool) > unlabelled:
         notes.append(f"semi-supervised heads: {unlabelled} of {len(pool)} train rows seen without labels")
         pool = np.sort(splits.permutation(pool, "unlabelled", settings.seed, 0)[:unlabelled])
     test = rows[splits.TEST]
