@@ -29,7 +29,7 @@ from genossl.verbs import finetune, probe
 MOTIF = encode("GATTACAGGCATCA")
 SMALL: dict[str, Any] = {
     "shots": (4,), "draws": 2, "replicates": 100, "rates": (1e-3, 1e-2), "steps": 4, "passes": 0, "every": 2,
-    "batch": 8, "channels": 4, "cap": 8,
+    "batch": 8, "channels": 4, "cap": 8, "head_steps": 20,
 }  # fmt: skip
 
 
@@ -166,13 +166,7 @@ def test_without_steps_the_answer_is_the_head_of_the_frozen_embedding(
     trials: list[finetune.Trial] = []
     original = finetune.trained
     monkeypatch.setattr(finetune, "trained", lambda *a: trials.extend(found := original(*a)) or found)
-    budget = finetune.Settings.budget
-
-    def first_phase_only(self: finetune.Settings, rate: float, rows: int) -> Any:
-        return dataclasses.replace(budget(self, rate, rows), steps=40 if rate == self.head_rate else 0)
-
-    monkeypatch.setattr(finetune.Settings, "budget", first_phase_only)
-    go(str(tiny_run), reads, tmp_path / "ours.npz", settings(rates=(1e-3,), draws=1))
+    go(str(tiny_run), reads, tmp_path / "ours.npz", settings(rates=(1e-3,), draws=1, steps=0, head_steps=40))
     ready = tasks.prepare(read_labels(reads), settings())
     tokens = [encode(letters) for letters in ready.labels["sequence"].iloc[ready.rows[splits.TEST]]]
     frozen = embed(checkpoint.load_encoder(tiny_run), tokens)
@@ -315,7 +309,7 @@ def test_refusals(
         ({"rates": [1e-2, 1e-3]}, "rates must be ascending numbers above 0"),
         ({"rates": []}, "rates must be ascending"),
         ({"lower": 0}, "lower and head_rate must be above 0"),
-        ({"steps": -1}, "steps and passes must not be negative"),
+        ({"steps": -1}, "steps, passes, head_steps must not be negative"),
         ({"dropout": 1}, "dropout must be at least 0 and less than 1"),
         ({"strategy": "half"}, "finetune.strategy: expected 'full' or 'head_first'"),
         ({"shots": [10, 5]}, "shots must be ascending"),

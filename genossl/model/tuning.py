@@ -122,7 +122,8 @@ def tune_head(
 ) -> Fitted:  # fmt: skip
     """Train the head alone, on vectors that the frozen trunk is asked for once; the trunk is not touched.
 
-    It is trained on vectors standardised by `scale`, which is folded into its weights at the end.
+    It is trained on vectors standardised by `scale`, which is folded into its weights at the end. It starts from zero:
+    with fewer rows than features a random start would stay in all directions that no row has.
     """
     mean_F, std_F = torch.from_numpy(scale.mean_F), torch.from_numpy(scale.std_F)
 
@@ -131,6 +132,8 @@ def tune_head(
 
     learnt_SNF, judged_SVF = standardised(train.sequences), standardised(watched.sequences)
     head = nn.Linear(model.head.in_features, model.head.out_features)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
 
     def learn(rows: np.ndarray) -> None:
         strand_B = torch.from_numpy(rng.integers(0, len(learnt_SNF), len(rows)))

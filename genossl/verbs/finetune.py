@@ -33,6 +33,7 @@ from genossl.model.objective import KINDS, Objective
 from genossl.model.tuning import Budget, Fitted, Rows, Scale, scale_of, score, tune, tune_head
 
 ROWS = ("cap", "block", "fractions", "validation_cap", "test_cap", "seed")  # equal here and in the probe: equal rows
+LOOKS = 5  # times as many at validation rows in the first phase as in the second, whose network must be run for it
 SCALED_BY = 1000  # train rows, labels unseen, that say how vectors are standardised under the first head
 
 
@@ -46,7 +47,8 @@ class Settings(tasks.Settings):
     strategy: Literal["full", "head_first"] = "head_first"  # a pretrained encoder's: all weights, or first the head
     rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # largest learning rates, chosen on validation rows
     lower: float = 0.1  # the second phase of head_first multiplies the rates by this
-    head_rate: float = 1e-2  # largest learning rate of the first phase of head_first, on the frozen encoder
+    head_rate: float = 1e-3  # largest learning rate of the first phase of head_first, on the frozen encoder
+    head_steps: int = 1000  # batches of that phase at most: they cost next to nothing, the encoder is read once
     steps: int = 400  # batches of a trial at most, or as many as make `passes`
     passes: int = 10  # times that a trial may see each training row at most, where this is more than `steps`
     batch: int = 32  # rows of a batch
@@ -66,8 +68,13 @@ class Settings(tasks.Settings):
             raise ValueError("rates must be ascending numbers above 0")
         if min(self.lower, self.head_rate) <= 0 or self.weight_decay < 0:
             raise ValueError("lower and head_rate must be above 0, weight_decay at least 0")
-        if min(self.steps, self.passes) < 0 or min(self.batch, self.every, self.patience, self.watched) < 1:
-            raise ValueError("steps and passes must not be negative; batch, every, patience, watched at least 1")
+        if (
+            min(self.steps, self.passes, self.head_steps) < 0
+            or min(self.batch, self.every, self.patience, self.watched) < 1
+        ):
+            raise ValueError(
+                "steps, passes, head_steps must not be negative; batch, every, patience, watched at least 1"
+            )
         if not 0 <= self.dropout < 1 or min(self.channels, self.frame) < 1:
             raise ValueError("dropout must be at least 0 and less than 1, channels and frame at least 1")
 
@@ -76,6 +83,14 @@ class Settings(tasks.Settings):
         steps = max(self.steps, self.passes * -(-rows // self.batch))
         return Budget(
             rate=rate, steps=steps, batch=self.batch, every=self.every, patience=self.patience,
+            weight_decay=self.weight_decay,
+        )  # fmt: skip
+
+    def head_budget(self) -> Budget:
+        """What the first phase may use: closer looks, since a head on few labels is at its best after a few steps."""
+        every = max(1, self.every // LOOKS)
+        return Budget(
+            rate=self.head_rate, steps=self.head_steps, batch=self.batch, every=every, patience=LOOKS * self.patience,
             weight_decay=self.weight_decay,
         )  # fmt: skip
 
@@ -246,8 +261,7 @@ def trained(
     head = None
     if scale is not None:
         rng = np.random.default_rng([settings.seed, draw, 4])
-        budget = settings.budget(settings.head_rate, len(train.y))
-        head = tune_head(first, scale, train, few, objective, both, budget, rng)
+        head = tune_head(first, scale, train, few, objective, both, settings.head_budget(), rng)
     trials = []
     for rate in settings.rates:
         started, model = time.perf_counter(), copy.deepcopy(first)
