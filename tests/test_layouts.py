@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from genossl.errors import InputError
 from genossl.genome import inputs, layouts, regions
-from genossl.genome.alphabet import decode, encode, reverse_complement
+from genossl.genome.alphabet import decode, reverse_complement
 from genossl.genome.labels import checked
 from genossl.genome.layouts import Columns
 from genossl.genome.source import Source
@@ -365,8 +365,3 @@ def test_mistakes(tmp_path: Path, files: dict[str, str], options: dict, message:
 def test_a_path_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file"):
         layouts.read(tmp_path / "nowhere")
-
-
-def test_letters_are_not_touched_by_reading() -> None:
-    """decode after encode, which FASTA goes through, keeps what a table's own letters are held to."""
-    assert decode(encode("acgu")) == "ACGT"

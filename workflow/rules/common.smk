@@ -44,7 +44,7 @@ TASK_FILES = {
     + TASK_OPTIONS[task][1::2]
     for task, given in TASKS["given"].items()
 }
-# what every later rule reads
+# what all later jobs read
 TASKS["labels"] = [f"{RESULTS}/tasks/{task}.tsv" for task in TASKS.index]
 RUNS = {name: spec or {} for name, spec in (config.get("runs") or {}).items()}
 # untrained encoders: name -> the run whose first weights it takes
