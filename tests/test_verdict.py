@@ -239,8 +239,8 @@ def test_what_holms_correction_leaves() -> None:
     )
     weak = strong | {"kmer6": 0.06, "paper": 0.2}
     assert corrected(weak, kind="regression") == (
-        "With 10 labelled rows, after Holm's correction for 4 baselines, the pretrained encoder is above kmer3 and below "
-        "none; too weak to stand among so many: kmer6 and paper."
+        "With 10 labelled rows, after Holm's correction for 4 baselines, the pretrained encoder is above kmer3 and "
+        "below none; too weak to stand among so many: kmer6 and paper."
     )
     assert corrected(dict.fromkeys(strong)) == ""
     assert judge.corrected(*tables("yes", "yes"), shots="10") == ""  # tables of before there were p values

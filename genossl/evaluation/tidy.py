@@ -57,11 +57,8 @@ def pairs(results: Results, primary: str) -> Iterator[tuple[str, str, str, list[
     }
     for ours, base in ((ours, base) for ours in by for base in by if ours != base):
         heads = [(head, head) for head in by[ours] if head in by[base]]
-        heads += [
-            two
-            for two in ((judge.END_TO_END, primary), (primary, judge.END_TO_END))
-            if two[0] in by[ours] and two[1] in by[base]
-        ]
+        crossing = ((judge.END_TO_END, primary), (primary, judge.END_TO_END))
+        heads += [(one, two) for one, two in crossing if one in by[ours] and two in by[base]]
         for one, two in heads:
             both = [(r, by[base][two][shots]) for shots, r in by[ours][one].items() if shots in by[base][two]]
             if both:
