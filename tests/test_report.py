@@ -663,3 +663,28 @@ def test_old_runs_have_dashes(built: tuple[Path, list[str]]) -> None:
     cells = re.findall(r'<td class="n">(.*?)(?:<small>.*?)?</td>', row)
     assert cells == ["0.06", "40.0", "–", "–", "–", "–", cells[6], "–", "–"]
     assert "Methods compared" not in page
+
+
+def test_a_regression_is_reported_by_its_metric_and_a_network_has_a_table_of_its_own(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "demo")
+    scores = folder / "scores"
+    for name in ("species.tsv", "species.comparisons.tsv"):
+        text = (scores / name).read_text().replace("balanced_accuracy", "r2")
+        (scores / name).write_text("".join(line for line in text.splitlines(True) if "\tauroc\t" not in line))
+    lines = (scores / "species.tsv").read_text().splitlines(True)
+    net = [
+        line.replace("\tours\tlogistic\t", "\tscratch\tend_to_end\t") for line in lines if "\tours\tlogistic\t" in line
+    ]
+    (scores / "species.tsv").write_text("".join([*lines, *net]))
+    (scores / "species.confusion.tsv").write_text("task\tembedding\thead\tshots\tlabel\tpredicted\tcount\n")
+    for beside in ("efficiency", "calibration", "subsets"):
+        (scores / f"species.{beside}.tsv").write_text("task\tembedding\n")
+    record = json.loads((scores / "species.json").read_text()) | {"kind": "regression", "metric": "r2", "classes": []}
+    write_json(scores / "species.json", record | {"n_units": {"all": 180}, "unit": "20000-base blocks"})
+    findings = report.run(folder, tmp_path / "report.html", report.Settings())
+    assert findings[0].startswith(
+        "Yes: on these test genomes, by R² with 10 labelled rows, the pretrained encoder beat"
+    )
+    assert "one run of its recipe" in findings[0]
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "The map is coloured by class, and this task has none." in text

@@ -221,3 +221,66 @@ def test_crossover_sorts_label_counts_by_outcome() -> None:
     assert judge.crossover(*tables("yes", "no", ("10",))).startswith(
         "The pretrained encoder is below the best k-mer profile at 10 labels per class ("
     )
+
+
+def corrected(p: dict[str, float | None], **asked: str) -> str:
+    """The sentence where ours beats kmer6 and kmer3, loses to paper and is level with untrained, by these p values."""
+    scores, comparisons = tables("tie", "yes", paper=(-0.2, -0.3, -0.1))
+    return judge.corrected(
+        scores, comparisons.assign(p=0.001, p_holm=comparisons["baseline"].map(p)), shots="10", **asked
+    )
+
+
+def test_what_holms_correction_leaves() -> None:
+    strong = {"kmer6": 0.01, "kmer3": 0.02, "paper": 0.03, "untrained": 1.0}
+    assert corrected(strong) == (
+        "With 10 labels per class, after Holm's correction for 4 baselines, the pretrained encoder is above kmer3 and "
+        "kmer6 and below paper."
+    )
+    weak = strong | {"kmer6": 0.06, "paper": 0.2}
+    assert corrected(weak, kind="regression") == (
+        "With 10 labelled rows, after Holm's correction for 4 baselines, the pretrained encoder is above kmer3 and "
+        "below none; too weak to stand among so many: kmer6 and paper."
+    )
+    assert corrected(dict.fromkeys(strong)) == ""
+    assert judge.corrected(*tables("yes", "yes"), shots="10") == ""  # tables of before there were p values
+
+
+@pytest.mark.parametrize("seeds, words", [(1, "one run of its recipe"), (4, "4 runs of its recipe"), (5, ""), (9, "")])
+def test_few_seeds_are_cautioned(seeds: int, words: str) -> None:
+    said = judge.seeds_caution(seeds)
+    assert words in said
+    assert ("over test rows and label draws and not over pretraining seeds" in said) == (seeds < 5)
+
+
+def test_other_kinds_are_judged_by_their_metric_in_their_words() -> None:
+    scores, comparisons = (table.replace("balanced_accuracy", "r2") for table in tables("yes", "tie"))
+    asked = judge.asked({"kind": "regression", "metric": "r2"})
+    found = judge.verdict(scores, comparisons, unit=BLOCKS, **asked)
+    assert found.sentence.startswith("Partly: on these test genomes, by R² with 10 labelled rows, the pretrained")
+    assert judge.verdict(scores, comparisons).outcome == "unknown"
+    said = judge.crossover(scores, comparisons, **asked)
+    assert "level with the best k-mer profile at 1, 10 and all labelled rows" in said
+    assert "with 10 labelled rows" in judge.others(scores, comparisons, shots="10", **asked)
+    assert judge.asked({}) == {"metric": "balanced_accuracy", "kind": "classes"}
+    assert judge.spelled("average_precision") == "average precision"
+
+
+def test_a_network_is_compared_with_an_embedding_whose_score_stands_under_another_head() -> None:
+    scores, comparisons = tables("yes", "yes")
+    net = scores[(scores["embedding"] == "ours") & (scores["head"] == "logistic")].assign(
+        embedding="net", head="end_to_end", value=0.9
+    )
+    lines = [
+        {"task": "t", "head": "end_to_end", "shots": "10", "metric": "balanced_accuracy", "n": 500}
+        | {"embedding": one, "baseline": two, "difference": sign * 0.1, "low": sign * 0.1, "high": sign * 0.1}
+        for one, two, sign in (("net", "ours", 1), ("ours", "net", -1))
+    ]
+    both = pd.concat([scores, net]), pd.concat([comparisons, pd.DataFrame(lines)])
+    forth = judge.compare(*both, "net", "ours", "10", "end_to_end")
+    back = judge.compare(*both, "ours", "net", "10", "end_to_end")
+    assert forth is not None
+    assert back is not None
+    assert (forth.value, forth.baseline_value) == (0.9, pytest.approx(0.8))
+    assert (back.value, back.baseline_value) == (pytest.approx(0.8), 0.9)
+    assert judge.compare(*both, "ours", "net", "10", "logistic") is None

@@ -18,8 +18,6 @@ from genossl.evaluation.calibration import Calibration
 from genossl.evaluation.subsets import Subset
 from genossl.evaluation.tasks import CLASSES, MULTILABEL, Task
 
-END_TO_END = "end_to_end"  # the head of networks that have learnt from the labels as a whole
-
 
 @dataclasses.dataclass(frozen=True)
 class Result:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from genossl.evaluation import calibration, efficiency, kinds, ranking, scores, splits
 from genossl.evaluation import verdict as judge
-from genossl.evaluation.results import END_TO_END, Result, over_draws, p_values
+from genossl.evaluation.results import Result, over_draws, p_values
 from genossl.evaluation.subsets import CLEAN, Subset
 from genossl.evaluation.tasks import Task
 
@@ -57,13 +57,12 @@ def pairs(results: Results, primary: str) -> Iterator[tuple[str, str, str, list[
     }
     for ours, base in ((ours, base) for ours in by for base in by if ours != base):
         heads = [(head, head) for head in by[ours] if head in by[base]]
-        heads += [
-            two for two in ((END_TO_END, primary), (primary, END_TO_END)) if two[0] in by[ours] and two[1] in by[base]
-        ]
+        crossing = ((judge.END_TO_END, primary), (primary, judge.END_TO_END))
+        heads += [(one, two) for one, two in crossing if one in by[ours] and two in by[base]]
         for one, two in heads:
             both = [(r, by[base][two][shots]) for shots, r in by[ours][one].items() if shots in by[base][two]]
             if both:
-                yield one if one == two else END_TO_END, ours, base, both
+                yield one if one == two else judge.END_TO_END, ours, base, both
 
 
 class _Means:

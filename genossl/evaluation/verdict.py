@@ -15,6 +15,7 @@ import pandas as pd
 Outcome = Literal["yes", "no", "tie"]
 METRIC = "balanced_accuracy"  # of tasks whose record names no other
 NAMES = {"mcc": "Matthews correlation", "auroc": "AUROC", "r2": "R²", "macro_f1": "macro F1"}  # else as spelled
+END_TO_END = "end_to_end"  # the head of networks that have learnt from the labels as a whole
 SEEDS = 5  # pretraining runs of one recipe; of fewer nothing is said about other runs
 KMERS = r"kmer\d+$"  # rows that are k-mer profiles; kmer_mlp, which is trained, is none of them
 WORDS = {"yes": "Yes", "partly": "Partly", "no": "No", "tie": "Not shown", "unknown": "No verdict"}
@@ -103,7 +104,8 @@ def compare(
         & (comparisons["embedding"] == ours)
         & (comparisons["baseline"] == baseline)
     ]
-    if found.empty or not {ours, baseline} & set(values.index):
+    scored = {ours, baseline} & set(values.index)
+    if found.empty or len(scored) < (1 if head == END_TO_END else 2):
         return None
     row = found.iloc[0]
     difference, low, high = float(row["difference"]), float(row["low"]), float(row["high"])

@@ -19,10 +19,11 @@ from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import forest, heads, kinds, splits, subsets, tasks, tidy
 from genossl.evaluation.predictions import read as read_predictions
-from genossl.evaluation.results import END_TO_END, Result, measure, over_draws
+from genossl.evaluation.results import Result, measure, over_draws
 from genossl.evaluation.subsets import Subset
 from genossl.evaluation.table import read_table
 from genossl.evaluation.tasks import Task
+from genossl.evaluation.verdict import END_TO_END
 from genossl.genome.labels import read_labels
 
 
