@@ -1,4 +1,4 @@
-# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, audit/passed, the labelled tables
+# REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, audit/<task>.passed, the labelled tables
 # OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .json
 
 
@@ -7,7 +7,7 @@ rule probe:
         embeddings=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.npy", name=NAMES),
         rows=expand(f"{RESULTS}/embeddings/{{{{task}}}}/{{name}}.tsv", name=NAMES),
         labels=lambda wildcards: TASKS.loc[wildcards.task, "labels"],
-        audited=ancient(rules.gate.output.passed),
+        audited=rules.gate.output.passed,
     output:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",
