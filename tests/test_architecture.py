@@ -107,7 +107,7 @@ def test_no_import_in_a_circle() -> None:
     assert not [name for name in graph if name in reachable(name)]
 
 
-@pytest.mark.parametrize("module", ["verbs.probe", "verbs.report", "evaluation"])
+@pytest.mark.parametrize("module", ["verbs.audit", "verbs.probe", "verbs.report", "evaluation"])
 def test_what_measures_does_not_know_torch(module: str) -> None:
     names = [name for name in TREES if name.startswith(f"genossl.{module}")]
     assert not [name for name in names if "torch" in {i.split(".")[0] for i in imports(TREES[name])}]

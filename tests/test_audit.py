@@ -461,6 +461,18 @@ def test_a_fail_stops_after_everything_is_written(leaky: Path) -> None:
     assert {"labels"} == set(json.loads((leaky / "audit" / "leaky.json.provenance.json").read_text())["inputs"])
 
 
+def test_a_fail_is_exit_2_and_one_line(leaky: Path, monkeypatch: Any, capsys: Any) -> None:
+    arguments = ["genossl", "--quiet", "audit", str(leaky / "leaky.tsv"), "--out", str(leaky / "audit" / "leaky.json")]
+    for more, code in (([], 2), (["--set", "stop=false"], 0)):
+        monkeypatch.setattr("sys.argv", arguments + more)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == code
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) == (code == 2)
+        assert not told or told[0].startswith("genossl: task leaky fails the audit: copies: 20 of 80")
+
+
 def test_a_fail_that_may_go_on(leaky: Path) -> None:
     out = leaky / "audit" / "leaky.json"
     assert call(leaky / "leaky.tsv", "--out", out, "--set", "stop=false")[0] is None

@@ -58,9 +58,20 @@ def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
     ]
 
 
+def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -> None:
+    text = GOOD.replace("{steps: 5}", "{steps: 5, train_splits: [train, validation], validation_splits: []}")
+    Path("config.yaml").write_text(text)
+    told = "warning: runs learn from genomes of split validation, which audit.pretrain_splits leaves out"
+    assert told in check.run(Path("config.yaml"))
+    Path("config.yaml").write_text(text + "audit: {pretrain_splits: [train, validation]}\n")
+    assert not [line for line in check.run(Path("config.yaml")) if "audit" in line]
+
+
 @pytest.mark.parametrize(
     "old,new,message",
     [
+        ("jobs:", "audit: {nearr: 0.9}\njobs:", "audit.nearr: unknown key; did you mean near?"),
+        ("jobs:", "audit: {share: 2}\njobs:", "audit: share must be from 0 to 1"),
         ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, methods, compare, "),
         ("mem_mb", "mem", "jobs.mem: unknown key; did you mean mem_mb?"),
         ("cap: 10", "cap: many", "probe.cap: "),

@@ -102,6 +102,7 @@ def test_a_wrong_call_is_exit_2_and_says_how(call, arguments: list[str]) -> None
         (["pretrain", "nowhere", "--out", "run"], "nowhere: no token store"),
         (["preview", "nowhere"], "nowhere: no token store"),
         (["probe", "x.npy", "--labels", "nowhere.tsv", "--out", "s.tsv"], "nowhere.tsv: no such file"),
+        (["audit", "nowhere.tsv", "--out", "a.json"], "nowhere.tsv: no such file"),
         (["report", "nowhere", "--out", "r.html"], "nowhere"),
         (["check", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["methods", "nothing"], "method 'nothing' is unknown"),

@@ -94,6 +94,7 @@ def run(path: Path) -> list[str]:
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
             lines += _compared(compared)
+        lines += _unaudited(settings.get("audit"), runs)
         learnt = _learnt(genomes, runs)
         if genomes is not None and not learnt:
             wrong.append(
@@ -188,11 +189,24 @@ def _learnt(genomes: Any, runs: dict[str, Any]) -> set[str]:
         return set()
     if "split" not in genomes:
         return set(genomes["genome"])
+    return set(genomes["genome"][genomes["split"].isin(_train_splits(runs) or {"train"})])
+
+
+def _train_splits(runs: dict[str, Any]) -> set[str]:
     splits: set[str] = set()
     for spec in filter(lambda spec: isinstance(spec or {}, dict), runs.values()):
         with contextlib.suppress(InputError):
             splits |= set(recipe.resolve(spec or {}).pretrain.train_splits)
-    return set(genomes["genome"][genomes["split"].isin(splits or {"train"})])
+    return splits
+
+
+def _unaudited(mapping: Any, runs: dict[str, Any]) -> list[str]:
+    """A warning where a run reads genomes that the audit does not count as read."""
+    with contextlib.suppress(InputError):
+        looked_at = set(config.build(audit.Settings, mapping, "audit").pretrain_splits)
+        if more := ", ".join(sorted(_train_splits(runs) - looked_at)):
+            return [f"warning: runs learn from genomes of split {more}, which audit.pretrain_splits leaves out"]
+    return []
 
 
 def _verdict_shots(settings: dict[str, Any]) -> str | None:

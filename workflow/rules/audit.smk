@@ -1,5 +1,5 @@
 # REQUIRED INPUTS  results/<collection>/store, tasks
-# OUTPUTS          results/<collection>/audit/<task>.json, .tsv, .rows.tsv, and audit/passed, which all that trains waits for
+# OUTPUTS          results/<collection>/audit/<task>.json, .tsv, .rows.tsv, and <task>.passed, without which nothing is probed
 
 
 rule audit:
@@ -14,6 +14,8 @@ rule audit:
         f"logs/{config['collection']}/audit/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/audit/{{task}}.jsonl"
+    # before pretraining, which needs no audit and must not run again because of a new one
+    priority: 100
     conda:
         "../envs/genossl.yaml"
     threads: 1
@@ -38,14 +40,15 @@ rule audit:
 
 rule gate:
     input:
-        audits=expand(rules.audit.output.about, task=TASKS.index),
-        findings=expand(rules.audit.output.findings, task=TASKS.index),
+        about=rules.audit.output.about,
+        findings=rules.audit.output.findings,
     output:
-        passed=f"{RESULTS}/audit/passed",
+        passed=f"{RESULTS}/audit/{{task}}.passed",
     log:
-        f"logs/{config['collection']}/audit/gate.log",
+        f"logs/{config['collection']}/gate/{{task}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/audit/gate.jsonl"
+        f"{RESULTS}/benchmarks/gate/{{task}}.jsonl"
+    priority: 100
     conda:
         "../envs/genossl.yaml"
     threads: 1
@@ -57,4 +60,4 @@ rule gate:
             {"stop": (config.get("audit") or {}).get("stop", True)}
         ),
     shell:
-        "genossl --quiet audit {input.audits:q} --settings {params.settings:q} > {output.passed:q} 2> {log:q}"
+        "genossl --quiet audit {input.about:q} --settings {params.settings:q} > {output.passed:q} 2> {log:q}"

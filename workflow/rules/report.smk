@@ -6,7 +6,7 @@ rule report:
     input:
         store=rules.ingest.output.store,
         audits=expand(rules.audit.output, task=TASKS.index),
-        audited=ancient(rules.gate.output.passed),
+        audited=expand(rules.gate.output.passed, task=TASKS.index),
         logs=expand(rules.pretrain.output.log, run=RUNS),
         provenance=expand(rules.pretrain.output.provenance, run=RUNS),
         scores=expand(rules.probe.output.scores, task=TASKS.index),
