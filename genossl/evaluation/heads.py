@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import softmax
@@ -81,23 +81,19 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [found.apply(x) for x in others]
 
 
-def logistic_fits(train_ND: np.ndarray, y_N: np.ndarray, grid: Sequence[float]) -> Iterator[LogisticRegression]:
-    """scikit-learn's logistic regression for each C of the grid, each started from the last: one object, refitted."""
-    model = LogisticRegression(warm_start=True, max_iter=300)
-    for c in grid:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps settle all but a few of 10,000 predictions
-            model.set_params(C=c).fit(train_ND, y_N)
-        yield model
-
-
 def logistic(
     train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
     pool: Pool | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Class probabilities of scikit-learn's logistic regression for each C of the grid."""
+    """Class probabilities of scikit-learn's logistic regression for each C of the grid, each started from the last."""
     train_ND, query_MD = in_the_span(train_ND, query_MD)
-    return np.stack([model.predict_proba(query_MD) for model in logistic_fits(train_ND, y_N, grid)])
+    model = LogisticRegression(warm_start=True, max_iter=300)
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps settle all but a few of 10,000 predictions
+        for c in grid:
+            said.append(model.set_params(C=c).fit(train_ND, y_N).predict_proba(query_MD))
+    return np.stack(said)
 
 
 def in_the_span(train_ND: np.ndarray, query_MD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from genossl import files
 from genossl.errors import InputError
-from genossl.evaluation import heads, scores, splits, tasks
+from genossl.evaluation import heads, saved_head, scores, splits, tasks
 from genossl.evaluation.table import read_table
 from genossl.evaluation.tasks import Task
 from genossl.genome.labels import read_labels
@@ -74,10 +74,12 @@ class Result:
 
 
 def run(
-    embeddings: list[Path], labels: Path, task: str, out: Path, settings: Settings, threads: int = 1
-) -> dict[str, Any]:
+    embeddings: list[Path], labels: Path, task: str, out: Path, settings: Settings, threads: int = 1,
+    save_head: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Score every embedding and write out (.tsv) with its .comparisons.tsv, .confusion.tsv and .json beside it.
 
+    save_head: where to keep a linear head of all training labels, of the one embedding that is then expected.
     Returns the content of the .json. Raises InputError for labels that cannot be split or vectors that do not join.
     """
     from joblib import Parallel, delayed
@@ -90,6 +92,8 @@ def run(
         raise InputError(
             f"expected embeddings of different names, at least one; found {', '.join(map(str, embeddings)) or 'none'}"
         )
+    if save_head is not None:
+        saved_head.origin(saved_head.only(paths))  # refused before hours of work, not after
     try:
         ready = prepare(read_labels(labels), settings)
     except InputError as error:
@@ -107,6 +111,10 @@ def run(
     files.write_tsv(out.with_suffix(".confusion.tsv"), confusions(task, ready, results))
     files.write_json(out.with_suffix(".json"), summary)
     files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed)
+    if save_head is not None:
+        path = saved_head.only(paths)
+        vectors_ND = join(path, ready.labels["id"].to_numpy(dtype=object))
+        saved_head.save(save_head, path, vectors_ND, ready, task, settings.penalty)
     return summary
 
 
