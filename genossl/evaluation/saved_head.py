@@ -30,7 +30,7 @@ from genossl.evaluation.tasks import Task
 
 FORMAT = 1
 CLASSES, MULTILABEL, REGRESSION = KINDS = ("classes", "multilabel", "regression")
-BREAKS = re.compile(r"[\t\n\r]")  # what would break a line of a table
+BREAKS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")  # what would break a line of a table, or move the cursor
 
 
 class Answers(NamedTuple):
@@ -336,7 +336,7 @@ def load(path: str | Path) -> Head:
     weights, described = paths(path)
     about = files.read_json(described)
     if not isinstance(about, dict) or "format" not in about:
-        raise InputError(f"{described}: is no description of a head; make one: genossl probe ... --save-head HEAD")
+        raise InputError(f"{described}: is no description of a head; make one with genossl probe --save-head")
     if about["format"] != FORMAT:
         raise InputError(f"{described}: format {about['format']!r}; this genossl reads format {FORMAT}")
     kind, classes, hot = about.get("kind"), about.get("classes"), about.get("temperature")
@@ -377,6 +377,8 @@ def load(path: str | Path) -> Head:
 def _names(classes: list[str], where: Path) -> None:
     """Classes become columns: they differ, and none breaks a line."""
     if broken := [c for c in classes if BREAKS.search(c)]:
-        raise InputError(f"{where}: class {broken[0]!r} has a tab or line end in its name; rename it")
+        raise InputError(
+            f"{where}: class {broken[0]!r} has a tab, line end or other control character in it; rename it"
+        )
     if len(set(classes)) != len(classes):
         raise InputError(f"{where}: a class is listed twice")

@@ -20,7 +20,7 @@ from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import saved_head
 from genossl.evaluation.pooling import Pool
-from genossl.evaluation.saved_head import CLASSES, REGRESSION, Answers, Head
+from genossl.evaluation.saved_head import CLASSES, MULTILABEL, REGRESSION, Answers, Head
 from genossl.genome import inputs
 from genossl.model import checkpoint
 from genossl.model.embedders import UNTRAINED, open_encoder
@@ -169,7 +169,8 @@ class Tables:
         answers = self.head.answers(evidence_NK)
         self.count["read"] += len(rows)
         self.short += int(short_N.sum())
-        self.labels.update(answers.label)
+        several = self.head.kind == MULTILABEL
+        self.labels.update(name for label in answers.label for name in (label.split(";") if several else [label]))
         if self.by == "read":
             cells = _cells(self.head, answers)
             names, stream = list(rows[0]), self.streams["read"]
@@ -256,5 +257,5 @@ def _whole(value: Any) -> str:
     """Names are written byte for byte; one that would break the table is refused."""
     text = str(value)
     if saved_head.BREAKS.search(text):
-        raise InputError(f"the name {text!r} has a tab or line end in it, expected none")
+        raise InputError(f"the name {text!r} has a tab, line end or other control character in it, expected none")
     return text
