@@ -258,10 +258,10 @@ def predict(
 ) -> None:  # fmt: skip
     """Say what sequences are, with a head that probe --save-head kept.
 
-    INPUT is FASTA (also - for standard input) or a token store, of which windows are told, or a labelled table, of
-    which each row is (its own labels play no part). Windows are embedded as those that the head learnt from. A
-    contig's or genome's probability is that of its windows on average (the mean of their log-probabilities by known
-    bases). It chooses among the classes it was shown, in the shares they had there; of others it knows nothing.
+    INPUT is FASTA or FASTQ (also - for standard input) or a token store, of which windows are told, or a labelled
+    table, of which each row is (its own labels play no part). Windows are embedded as those that the head learnt from.
+    A contig's or genome's probability is that of its windows on average (the mean of their log-probabilities by known
+    bases). The head chooses among the classes it was shown, in the shares they had there; of others it knows nothing.
     """
     from genossl import config
     from genossl.verbs import predict as verb
@@ -298,9 +298,9 @@ def label(
     """Label sequences from a few seeds, by Yarowsky's algorithm.
 
     SEQUENCES is FASTA or FASTQ (also - for standard input) or a token store, of which windows are labelled, or a
-    labelled table, of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or a contig's or
-    genome's for all its windows. Rows of a genome (else contig) share a class where the rules say that they do. Where
-    the seeds are too few, or say nothing, nothing is written.
+    labelled table, of which each row is (its own labels play no part). A seed's id is a window's (contig:start-end), or
+    a contig's or genome's for all its windows. Rows of a genome (else contig) share a class where the rules say that
+    they do. Where the seeds are too few, or say nothing, nothing is written.
     """
     from genossl import config
     from genossl.verbs import label as verb
@@ -458,8 +458,8 @@ def score(
 ) -> None:  # fmt: skip
     """Score sequences by a run of causal_lm: bits per base of each record, on both strands.
 
-    INPUT is FASTA or FASTQ (also - for standard input) or a token store. Beside the model's stand the bits of Markov models of
-    the same training genomes, which it should beat.
+    INPUT is FASTA or FASTQ (also - for standard input) or a token store. Beside the model's stand the bits of Markov
+    models of the same training genomes, which it should beat.
     """
     from genossl import config
     from genossl.verbs import score as verb

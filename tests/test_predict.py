@@ -21,6 +21,7 @@ from genossl.evaluation import saved_head
 from genossl.evaluation.saved_head import MULTILABEL, REGRESSION, Head
 from genossl.evaluation.table import read_table
 from genossl.genome import kmers
+from genossl.genome.alphabet import decode
 from genossl.genome.inputs import Item
 from genossl.genome.store import TokenStore
 from genossl.model import checkpoint
@@ -206,6 +207,19 @@ def test_windows_are_the_heads_unless_asked(by_kmers: Path, fasta: Path, tmp_pat
     known = read(tmp_path / "x.tsv").assign(known=lambda t: t["end"] - t["start"] - t["n_N"])
     assert (known["label"].isna() == (known["known"] < 45)).all()
     assert known["label"].isna().sum() > first["label"].isna().sum()
+
+
+def test_reads_of_fastq_are_those_of_fasta(by_kmers: Path, world: World, tmp_path: Path) -> None:
+    tokens = TokenStore.open(world.store).contig("bat_test_0")
+    reads = {f"read{i}": np.asarray(tokens[i * 90 : i * 90 + 100 - i]) for i in range(12)}
+    planted.write_fasta(tmp_path / "reads.fa", reads)
+    (tmp_path / "reads.fastq").write_text("".join(f"@{n}\n{decode(r)}\n+\n{'I' * len(r)}\n" for n, r in reads.items()))
+    for suffix in ("fa", "fastq"):
+        predict.run(by_kmers, tmp_path / f"reads.{suffix}", tmp_path / f"{suffix}.tsv", Settings())
+    for level in ("", ".contigs", ".genomes"):
+        found = (tmp_path / f"fastq{level}.tsv").read_text()
+        assert found == (tmp_path / f"fa{level}.tsv").read_text()
+        assert found.count("\n") == (2 if level == ".genomes" else 13)
 
 
 def test_a_table_of_sequences(by_kmers: Path, world: World, tmp_path: Path) -> None:

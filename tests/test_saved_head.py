@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import heads, saved_head, scores
-from genossl.evaluation.calibration import BINS, MOST, calibration, temperature, two_classes
 from genossl.evaluation.pooling import Pool
 from genossl.evaluation.saved_head import CLASSES, MULTILABEL, REGRESSION, Head
 from genossl.evaluation.splits import Units
+from genossl.evaluation.temperature import BINS, MOST, calibration, temperature, two_classes
 
 GRID = (0.01, 0.1, 1.0)
 

@@ -24,9 +24,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import heads, scores, splits
-from genossl.evaluation.calibration import calibration, temperature, two_classes
 from genossl.evaluation.table import read_table
 from genossl.evaluation.tasks import Task
+from genossl.evaluation.temperature import calibration, temperature, two_classes
 
 FORMAT = 1
 CLASSES, MULTILABEL, REGRESSION = KINDS = ("classes", "multilabel", "regression")
@@ -252,11 +252,11 @@ def origin(embedding: Path) -> dict[str, Any]:
     return found
 
 
-def only(embeddings: dict[str, Path]) -> Path:
+def only(embeddings: Sequence[Path]) -> Path:
     """The one embedding that a head is of; InputError where there are several."""
     if len(embeddings) != 1:
-        raise InputError(f"a head is of one embedding; found {', '.join(map(str, embeddings.values()))}")
-    return next(iter(embeddings.values()))
+        raise InputError(f"a head is of one embedding; found {', '.join(map(str, embeddings))}")
+    return Path(embeddings[0])
 
 
 def save(path: Path, embedding: Path, vectors_ND: np.ndarray, task: Task, name: str, grid: Sequence[float]) -> Head:

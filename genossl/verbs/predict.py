@@ -57,8 +57,8 @@ def run(
 ) -> list[str]:
     """Predict `source` with the head at `path` into `out` (.tsv) and the coarser tables beside it; lines that say so.
 
-    source: FASTA (- for standard input), a store, or a labelled table, whose labels play no part. encoder: where the
-    encoder is now. Raises InputError, and then leaves no table.
+    source: FASTA or FASTQ (- for standard input), a store, or a labelled table, whose labels play no part.
+    encoder: where the encoder is now. Raises InputError, and then leaves no table.
     """
     out = Path(out)
     if out.suffix != ".tsv":

@@ -93,7 +93,7 @@ def run(
             f"expected embeddings of different names, at least one; found {', '.join(map(str, embeddings)) or 'none'}"
         )
     if save_head is not None:
-        saved_head.origin(saved_head.only(paths))  # refused before hours of work, not after
+        saved_head.origin(saved_head.only(embeddings))  # refused before hours of work, not after
     try:
         ready = prepare(read_labels(labels), settings)
     except InputError as error:
@@ -112,7 +112,7 @@ def run(
     files.write_json(out.with_suffix(".json"), summary)
     files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed)
     if save_head is not None:
-        path = saved_head.only(paths)
+        path = saved_head.only(embeddings)
         vectors_ND = join(path, ready.labels["id"].to_numpy(dtype=object))
         saved_head.save(save_head, path, vectors_ND, ready, task, settings.penalty)
     return summary
