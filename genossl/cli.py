@@ -213,13 +213,24 @@ def embed(
 @click.option(
     "--save-head", type=PATH, metavar="HEAD", help="Keep a calibrated linear head of all training labels for predict."
 )
+@click.option(
+    "--kind",
+    type=click.Choice(["classes", "multilabel", "regression"]),
+    help="What a label is: a class, names joined by ; or a number; short for --set kind=KIND.",
+)
+@click.option(
+    "--predictions", multiple=True, type=PATH, metavar="NPZ", help="Of a network trained end to end; repeatable."
+)
+@click.option(
+    "--audit", type=PATH, metavar="TSV", help="The audit's table of test rows: scores also on the clean ones."
+)
 @config_option
 @settings_option
 @set_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Embeddings probed at once.")
 def probe(
-    embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, save_head: Any, config_file: Any, settings: Any,
-    assignments: Any, threads: int,
+    embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, save_head: Any, kind: Any,
+    predictions: tuple[Path, ...], audit: Any, config_file: Any, settings: Any, assignments: Any, threads: int,
 ) -> None:  # fmt: skip
     """Score frozen embeddings on a labelled table, at growing numbers of labels.
 
@@ -229,8 +240,10 @@ def probe(
     from genossl import config
     from genossl.verbs import probe as verb
 
-    built = config.build(verb.Settings, _settings("probe", config_file, settings, assignments), "probe")
-    verb.run(list(embeddings), labels, task or labels.name.split(".")[0], out, built, threads, save_head)
+    mapping = _settings("probe", config_file, settings, assignments) | ({"kind": kind} if kind else {})
+    built = config.build(verb.Settings, mapping, "probe")
+    name = task or labels.name.split(".")[0]
+    verb.run(list(embeddings), labels, name, out, built, threads, list(predictions), audit, save_head)
     for line in verb.summary(out):
         click.echo(line)
     click.echo(f"scores: {out}")

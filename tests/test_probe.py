@@ -75,7 +75,8 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def files_of(out: Path) -> list[Path]:
-    return [out, *(out.with_suffix(f".{kind}") for kind in ("comparisons.tsv", "confusion.tsv", "json"))]
+    beside = ("comparisons.tsv", "confusion.tsv", "json", "efficiency.tsv", "calibration.tsv")
+    return [out, *(out.with_suffix(f".{suffix}") for suffix in beside)]
 
 
 def test_planted_labels_are_found_and_shuffled_ones_are_not(world: World) -> None:
@@ -106,7 +107,7 @@ def test_files_have_the_promised_columns_and_rows(world: World) -> None:
     assert set(tidy["shots"]) == {"1", "5", "20", "all"}
     assert set(tidy["n"]) == {180}
     assert list(pairs) == [
-        "task", "head", "shots", "metric", "embedding", "baseline", "difference", "low", "high", "n",
+        "task", "head", "shots", "metric", "embedding", "baseline", "difference", "low", "high", "n", "p", "p_holm",
     ]  # fmt: skip
     assert len(pairs) == 2 * 2 * 4 * 4
     assert list(confusion) == ["task", "embedding", "head", "shots", "label", "predicted", "count"]
@@ -147,7 +148,12 @@ def test_an_embedding_differs_from_its_twin_by_nothing(world: World) -> None:
     out = world.folder / "task.tsv"
     paths = [world.embed("one", planted(world, noise=0.8)), world.embed("twin", planted(world, noise=0.8))]
     probe.run(paths, world.table, "task", out, SMALL)
-    assert (read(out.with_suffix(".comparisons.tsv"))[["difference", "low", "high"]] == 0).all(axis=None)
+    pairs = read(out.with_suffix(".comparisons.tsv"))
+    assert (pairs[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (pairs[["p", "p_holm"]] == 1).all(axis=None)
+    labels = read(out.with_suffix(".efficiency.tsv"))
+    assert (labels["ratio"] == 1).all()
+    assert labels["crossover"].astype(str).eq("1").all()  # at the very first count no lead is shown
 
 
 def test_comparisons_are_antisymmetric(world: World) -> None:
@@ -234,7 +240,11 @@ def test_bad_labels_are_refused_with_the_name_of_their_file(world: World) -> Non
         ({"shots": [5, 1]}, "shots must be ascending"),
         ({"draws": 0}, "draws and block must be at least 1"),
         ({"replicates": 10}, "replicates must be at least 100"),
-        ({"heads": ["forest"]}, "heads must be some of logistic, knn, label_spreading, self_training, yarowsky"),
+        ({"heads": ["lda"]}, "heads must be some of logistic, knn, mlp, forest, label_spreading, self_training, yaro"),
+        ({"heads": ["knn", "yarowsky"], "kind": "regression"}, "yarowsky learn classes and nothing else; the kind is"),
+        ({"kind": "ranks"}, "kind: expected 'classes', 'multilabel' or 'regression'"),
+        ({"decay": [0.0]}, "decay must be numbers above 0"),
+        ({"leaf": [0]}, "leaf must be whole numbers"),
         ({"penalty": [1.0, 0.1]}, "penalty must be ascending"),
         ({"neighbours": [0]}, "neighbours must be whole numbers"),
         ({"spreading": []}, "spreading must be whole numbers"),

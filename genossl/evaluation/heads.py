@@ -1,9 +1,10 @@
 """What is put on frozen embeddings: simple classifiers, each over its whole grid at once.
 
 A head takes (train_ND, y_N, query_MD, n_classes, grid, pool) and returns scores (grid, M, K); the largest is the
-prediction. Logistic regression and nearest neighbours learn from the labelled rows alone. Label spreading,
-self-training and Yarowsky's rules see the pool too: other train rows, without their labels. No head sees a query
-before it has learnt.
+prediction. y_N are class numbers, or 0 and 1 for each name (N, K), or float64 numbers, as the kind of the task has it;
+OF_KIND has the heads of each kind. Logistic regression, nearest neighbours, the MLP and the forest learn from the
+labelled rows alone. Label spreading, self-training and Yarowsky's rules see the pool too: other train rows, without
+their labels. No head sees a query before it has learnt.
 """
 
 # N drawn training rows, P rows of the pool, M queries, D dimensions, K classes, G values of the grid
@@ -23,6 +24,10 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from genossl.evaluation import yarowsky
+from genossl.evaluation.forest import forest
+from genossl.evaluation.linear import in_the_span, logistic, one_vs_rest, ridge
+from genossl.evaluation.mlp import mlp
+from genossl.evaluation.tasks import CLASSES, MULTILABEL, REGRESSION
 
 LARGEST_ROTATION = 4096  # dimensions; beyond, the eigenvectors cost more than they save
 CODEBOOKS = 16  # groups of dimensions that are quantised, each by itself
@@ -81,49 +86,41 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [found.apply(x) for x in others]
 
 
-def logistic(
-    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[float],
-    pool: Pool | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Class probabilities of scikit-learn's logistic regression for each C of the grid, each started from the last."""
-    train_ND, query_MD = in_the_span(train_ND, query_MD)
-    model = LogisticRegression(warm_start=True, max_iter=300)
-    said = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps settle all but a few of 10,000 predictions
-        for c in grid:
-            said.append(model.set_params(C=c).fit(train_ND, y_N).predict_proba(query_MD))
-    return np.stack(said)
-
-
-def in_the_span(train_ND: np.ndarray, query_MD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in coordinates of the space that fewer rows than dimensions span.
-
-    The weights of an L2-penalised regression lie in that space, so the answer is the same from N dimensions as from D.
-    """
-    n, d = train_ND.shape
-    if n >= d:
-        return train_ND, query_MD
-    basis_DN, _ = np.linalg.qr(train_ND.T)
-    return train_ND @ basis_DN, query_MD @ basis_DN
-
-
 def nearest(
     train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_classes: int, grid: Sequence[int],
     pool: Pool | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Shares of the votes of the k nearest rows by cosine, for each k of the grid; a tie goes to the closer class.
 
-    k is at most the number of rows. Closeness adds up to 0.001 of a vote, so it decides ties and nothing else.
-    In one dimension there are no angles: a distance d there counts as a cosine of (1 - d) / (1 + d).
+    A row votes for its class, or (y of 0 and 1 for each name, (N, K)) for all its names. k is at most the number of
+    rows. Closeness adds up to 0.001 of a vote, so it decides ties and nothing else. In one dimension there are no
+    angles: a distance d there counts as a cosine of (1 - d) / (1 + d).
     """
-    most = min(max(grid), len(train_ND))
-    metric = "cosine" if train_ND.shape[1] > 1 else "euclidean"
-    far_MP, near_MP = NearestNeighbors(n_neighbors=most, metric=metric).fit(train_ND).kneighbors(query_MD)
-    close_MP = 1 - far_MP if metric == "cosine" else (1 - far_MP) / (1 + far_MP)
-    votes_MPK = np.eye(n_classes)[y_N[near_MP]] * (1 + (close_MP[..., None] + 1) * (5e-4 / most))
+    close_MP, near_MP = _neighbours(train_ND, query_MD, max(grid))
+    vote_NK = np.eye(n_classes)[y_N] if y_N.ndim == 1 else y_N
+    most = near_MP.shape[1]
+    votes_MPK = vote_NK[near_MP] * (1 + (close_MP[..., None] + 1) * (5e-4 / most))
     total_MPK = votes_MPK.cumsum(1)
     return np.stack([total_MPK[:, min(k, most) - 1] / min(k, most) for k in grid])
+
+
+def nearest_mean(
+    train_ND: np.ndarray, y_N: np.ndarray, query_MD: np.ndarray, n_outputs: int, grid: Sequence[int],
+    pool: Pool | None = None,
+) -> np.ndarray:  # fmt: skip
+    """(G, M, 1): the mean of the numbers of the k nearest rows by cosine, for each k of the grid."""
+    _, near_MP = _neighbours(train_ND, query_MD, max(grid))
+    total_MP = y_N[near_MP].cumsum(1)
+    most = near_MP.shape[1]
+    return np.stack([total_MP[:, [min(k, most) - 1]] / min(k, most) for k in grid])
+
+
+def _neighbours(train_ND: np.ndarray, query_MD: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Closeness (1 for equal directions) and row of the nearest, up to `most`: (M, P) each."""
+    metric = "cosine" if train_ND.shape[1] > 1 else "euclidean"
+    model = NearestNeighbors(n_neighbors=min(most, len(train_ND)), metric=metric)
+    far_MP, near_MP = model.fit(train_ND).kneighbors(query_MD)
+    return 1 - far_MP if metric == "cosine" else (1 - far_MP) / (1 + far_MP), near_MP
 
 
 def spreading(
@@ -212,7 +209,13 @@ def _with(pool: Pool | None, train_ND: np.ndarray, y_N: np.ndarray) -> tuple[np.
     return np.concatenate([train_ND, pool.x_PD]), np.concatenate([y_N, np.full(len(pool.x_PD), yarowsky.UNDECIDED)])
 
 
-SEMI_SUPERVISED: dict[str, Callable[..., np.ndarray]] = {
+Head = Callable[..., np.ndarray]
+SEMI_SUPERVISED: dict[str, Head] = {
     "label_spreading": spreading, "self_training": self_training, "yarowsky": decision_list,
 }  # fmt: skip
-HEADS: dict[str, Callable[..., np.ndarray]] = {"logistic": logistic, "knn": nearest, **SEMI_SUPERVISED}
+HEADS: dict[str, Head] = {"logistic": logistic, "knn": nearest, "mlp": mlp, "forest": forest, **SEMI_SUPERVISED}
+OF_KIND: dict[str, dict[str, Head]] = {  # the same heads for other kinds of task
+    CLASSES: HEADS,
+    MULTILABEL: {"logistic": one_vs_rest, "knn": nearest, "mlp": mlp, "forest": forest},
+    REGRESSION: {"logistic": ridge, "knn": nearest_mean, "mlp": mlp, "forest": forest},
+}

@@ -17,6 +17,7 @@ import pandas as pd
 from genossl.errors import InputError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+EVERY = "\t"  # the one class of rows that have none; no label holds a tab
 GROUPS_NEEDED = 5  # test groups in every class before whole groups are resampled; fewer say nothing about their spread
 
 
@@ -53,28 +54,28 @@ def group_names(labels: pd.DataFrame) -> np.ndarray | None:
     return names
 
 
-def assign(labels: pd.DataFrame, fractions: tuple[float, float, float], block: int) -> Split:
+def assign(labels: pd.DataFrame, fractions: tuple[float, float, float], block: int, stratified: bool = True) -> Split:
     """Train, validation and test: an explicit split column wins; else groups by a hash of their name, within classes.
 
     fractions: of the groups of each class in train, validation and test. Every class has at least one group in train
-    and one in test. Where validation lacks a class, it is cut from that class's train rows.
-    Raises InputError where a class cannot be on both sides.
+    and one in test. Where validation lacks a class, it is cut from that class's train rows. Not stratified (labels are
+    numbers, or sets of names): all rows are of one class. Raises InputError where a class cannot be on both sides.
     """
-    label_N = labels["label"].to_numpy(dtype=object)
-    if len(set(label_N)) < 2:
+    label_N = labels["label"].to_numpy(dtype=object) if stratified else np.full(len(labels), EVERY, dtype=object)
+    if stratified and len(set(label_N)) < 2:
         raise InputError(f"all {len(label_N)} rows have the label {label_N[0]!r}; expected at least 2 classes")
     groups = group_names(labels)
     if "split" in labels:
         split_N, notes = _explicit(labels, groups)
         lacking = sorted(set(label_N) - set(label_N[split_N == VALIDATION]))
-        if lacking and (split_N == VALIDATION).any():
+        if lacking and (split_N == VALIDATION).any():  # never so for one class
             notes.append(f"no validation rows of class {', '.join(lacking)}, as the split column says")
             lacking = []
     else:
         if groups is None:
             raise InputError("no column split, group or genome; add one: windows of one genome are no independent test")
         split_N = _by_hash(label_N, groups, fractions)
-        notes = ["groups split by a hash of their name, within each class"]
+        notes = ["groups split by a hash of their name" + (", within each class" if stratified else "")]
         lacking = sorted(set(label_N) - set(label_N[split_N == VALIDATION]))
     _both_sides(label_N, split_N)
     if lacking:
@@ -111,7 +112,8 @@ def _by_hash(label_N: np.ndarray, groups: np.ndarray, fractions: tuple[float, fl
         counts.setdefault(group, Counter())[label] += 1
     for label in sorted(set(label_N)):
         if (n := sum(label in count for count in counts.values())) < 2:
-            raise InputError(f"class {label!r} has {n} group; expected at least 2, one for train and one for test")
+            whose = "the table" if label == EVERY else f"class {label!r}"
+            raise InputError(f"{whose} has {n} group; expected at least 2, one for train and one for test")
     strata: dict[str, list[str]] = {}
     for group in sorted(counts, key=hashed):
         commonest = min(counts[group], key=lambda label: (-counts[group][label], label))
@@ -131,6 +133,8 @@ def _both_sides(label_N: np.ndarray, split_N: np.ndarray) -> None:
     classes = sorted(set(label_N))
     for side in (TRAIN, TEST):
         if missing := sorted(set(classes) - set(label_N[split_N == side])):
+            if missing == [EVERY]:
+                raise InputError(f"the table has no {side} rows; expected some in train and in test")
             raise InputError(f"class {missing[0]!r} has no {side} rows; expected every class in train and in test")
 
 
@@ -156,9 +160,11 @@ def _cut_validation(
             split_N[moved] = VALIDATION
             cut.setdefault(kind, []).append(label)
             break
-    notes = [f"validation rows of class {', '.join(cut[kind])} cut from train by {kind}" for kind in cut]
+    whose = {kind: "" if names == [EVERY] else f" of class {', '.join(names)}" for kind, names in cut.items()}
+    notes = [f"validation rows{whose[kind]} cut from train by {kind}" for kind in cut]
     if not (split_N == VALIDATION).any():
-        raise InputError("no validation rows and too few train rows to take some from; expected 2 of a class")
+        expected = "2" if lacking == [EVERY] else "2 of a class"
+        raise InputError(f"no validation rows and too few train rows to take some from; expected {expected}")
     return split_N, notes
 
 
@@ -184,18 +190,20 @@ def permutation(rows: np.ndarray, label: str, seed: int, draw: int) -> np.ndarra
 def units(test: pd.DataFrame, label_N: np.ndarray, block: int, n_classes: int) -> Units:
     """What the bootstrap resamples within each class: groups where every class has enough, else blocks, else rows.
 
-    label_N: class numbers. Rows are bundled at random (by the hash of their id) when they are many: independent rows
+    label_N: class numbers, all 0 where there is one class (n_classes 1), and then nothing is "within".
+    Rows are bundled at random (by the hash of their id) when they are many: independent rows
     stay independent in bundles, and the cost of the bootstrap grows with the square of the units.
     """
     groups = group_names(test)
     blocks = block_names(test, block)
     most = max(25, 1000 // n_classes)  # units of a class
+    within = " within each class" if n_classes > 1 else ""
     if groups is not None and min(len(set(groups[label_N == k])) for k in range(n_classes)) >= GROUPS_NEEDED:
         names, kind = groups, "groups"
     elif blocks is not None:
-        names, kind = blocks, f"{block}-base blocks within each class"
+        names, kind = blocks, f"{block}-base blocks{within}"
     else:
-        names, kind = test["id"].to_numpy(dtype=object), "rows within each class"
+        names, kind = test["id"].to_numpy(dtype=object), f"rows{within}"
     unit_N = np.zeros(len(test), dtype=np.int64)
     class_U: list[int] = []
     for k in range(n_classes):

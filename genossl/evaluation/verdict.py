@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import pandas as pd
 
 Outcome = Literal["yes", "no", "tie"]
-METRIC = "balanced_accuracy"
+METRIC = "balanced_accuracy"  # of tasks whose record names no other
+NAMES = {"mcc": "Matthews correlation", "auroc": "AUROC", "r2": "R²", "macro_f1": "macro F1"}  # else as spelled
+SEEDS = 5  # pretraining runs of one recipe; of fewer nothing is said about other runs
 KMERS = r"kmer\d+$"  # rows that are k-mer profiles; kmer_mlp, which is trained, is none of them
 WORDS = {"yes": "Yes", "partly": "Partly", "no": "No", "tie": "Not shown", "unknown": "No verdict"}
 
@@ -29,6 +32,8 @@ class Comparison:
     low: float
     high: float
     n: int
+    p: float | None = None  # of the paired bootstrap, two-sided
+    p_holm: float | None = None  # the same, corrected over all baselines of this row
 
     @property
     def outcome(self) -> Outcome:
@@ -36,6 +41,11 @@ class Comparison:
         if self.low > 0:
             return "yes"
         return "no" if self.high < 0 else "tie"
+
+    @property
+    def adjusted(self) -> Outcome:
+        """The outcome that also stands Holm's correction for all baselines: else a tie."""
+        return "tie" if self.p_holm is None or self.p_holm > 0.05 else self.outcome
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,21 +103,26 @@ def compare(
         & (comparisons["embedding"] == ours)
         & (comparisons["baseline"] == baseline)
     ]
-    if found.empty or ours not in values.index or baseline not in values.index:
+    if found.empty or not {ours, baseline} & set(values.index):
         return None
     row = found.iloc[0]
     difference, low, high = float(row["difference"]), float(row["low"]), float(row["high"])
     if not all(map(math.isfinite, (difference, low, high))):
         return None
+    # of a network trained end to end against an embedding, one value stands under another head
+    value = float(values[ours]) if ours in values.index else float(values[baseline]) + difference
+    p, holm = (float(row[name]) if name in row.index else math.nan for name in ("p", "p_holm"))
     return Comparison(
         baseline=baseline,
         shots=shots,
-        value=float(values[ours]),
-        baseline_value=float(values[baseline]),
+        value=value,
+        baseline_value=float(values[baseline]) if baseline in values.index else value - difference,
         difference=difference,
         low=low,
         high=high,
         n=int(row["n"]),
+        p=None if math.isnan(p) else p,
+        p_holm=None if math.isnan(holm) else holm,
     )
 
 
@@ -131,8 +146,9 @@ def verdict(
     metric: str = METRIC,
     kmers: str = KMERS,
     unit: str = "",
+    kind: str = "classes",
 ) -> Verdict:
-    """One true sentence on whether pretraining helped, at `shots` labels per class or the nearest count there is.
+    """One true sentence on whether pretraining helped, at `shots` labels per class (other kinds: rows) or the nearest.
 
     `unit` is what the bootstrap resampled, as the scores' record names it; it decides how far the sentence reaches.
     """
@@ -148,7 +164,7 @@ def verdict(
     outcome = overall(against_untrained, against_kmers)
     return Verdict(
         outcome=outcome,
-        sentence=_sentence(outcome, against_untrained, against_kmers, shots, scope(unit)[0], metric),
+        sentence=_sentence(outcome, against_untrained, against_kmers, shots, scope(unit)[0], metric, kind),
         shots=shots,
         untrained=against_untrained,
         kmers=against_kmers,
@@ -207,7 +223,7 @@ ONE: dict[str, str] = {
 
 
 def _sentence(
-    outcome: str, untrained: Comparison | None, kmers: Comparison | None, shots: str, where: str, metric: str
+    outcome: str, untrained: Comparison | None, kmers: Comparison | None, shots: str, where: str, metric: str, kind: str
 ) -> str:
     profile = f"the best k-mer profile ({kmers.baseline})" if kmers else ""
     if untrained and kmers:
@@ -219,15 +235,69 @@ def _sentence(
         phrase = ONE[kmers.outcome].format(name=profile, d=amount(kmers))
         phrase += "; no untrained encoder was scored, so what pretraining adds is not known"
     else:
-        return f"{WORDS[outcome]}: neither an untrained encoder nor a k-mer profile was scored {labels(shots)}."
-    return f"{WORDS[outcome]}: {where}, by {metric.replace('_', ' ')} {labels(shots)}, {phrase}."
+        return f"{WORDS[outcome]}: neither an untrained encoder nor a k-mer profile was scored {labels(shots, kind)}."
+    return f"{WORDS[outcome]}: {where}, by {spelled(metric)} {labels(shots, kind)}, {phrase}."
 
 
-def labels(shots: str) -> str:
-    """ "10" -> "with 10 labels per class"."""
+def spelled(metric: str) -> str:
+    """ "average_precision" -> "average precision"."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def labels(shots: str, kind: str = "classes") -> str:
+    """ "10" -> "with 10 labels per class", or of tasks without classes "with 10 labelled rows"."""
     if shots_order(shots) == math.inf:
         return "with all labels"
+    if kind != "classes":
+        return f"with {shots} labelled row{'' if shots == '1' else 's'}"
     return f"with {shots} label{'' if shots == '1' else 's'} per class"
+
+
+def asked(record: Mapping[str, Any]) -> dict[str, str]:
+    """metric and kind of a task, by its record; balanced accuracy of classes where that names none."""
+    return {"metric": str(record.get("metric", METRIC)), "kind": str(record.get("kind", "classes"))}
+
+
+def seeds_caution(seeds: int) -> str:
+    """What the intervals do not cover where a recipe was pretrained fewer than SEEDS times; empty from there on."""
+    if seeds >= SEEDS:
+        return ""
+    runs = "one run" if seeds == 1 else f"{seeds} runs"
+    return (
+        f"The pretrained encoder is {runs} of its recipe ({SEEDS} are the least to speak of a recipe): the intervals "
+        "are over test rows and label draws and not over pretraining seeds."
+    )
+
+
+def corrected(
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    *,
+    shots: str,
+    ours: str = "ours",
+    head: str = "logistic",
+    metric: str = METRIC,
+    kind: str = "classes",
+) -> str:
+    """What is left of ours against every baseline at this label count after Holm's correction; empty without p values.
+
+    Each interval is about one comparison; of twenty baselines that are equal to ours, one is told apart by chance.
+    """
+    names = sorted(set(means(scores, head, metric)["embedding"]) - {ours})
+    known = [compare(scores, comparisons, ours, name, shots, head, metric) for name in names]
+    found = [c for c in known if c and c.p_holm is not None]
+    if not found:
+        return ""
+    above, below = ([c.baseline for c in found if c.adjusted == outcome] for outcome in ("yes", "no"))
+    lost = [c.baseline for c in found if c.outcome != "tie" and c.adjusted == "tie"]
+    parts = [
+        f"is above {_joined(above)}" if above else "is above none",
+        f"below {_joined(below)}" if below else "below none",
+    ]
+    many = f"{len(found)} baseline{'s' if len(found) > 1 else ''}"
+    told = f"{_upper(labels(shots, kind))}, after Holm's correction for {many}"
+    weak = f"; too weak to stand among so many: {_joined(lost)}" if lost else ""
+    return f"{told}, the pretrained encoder {' and '.join(parts)}{weak}."
 
 
 def scope(unit: str) -> tuple[str, str]:
@@ -282,6 +352,7 @@ def crossover(
     head: str = "logistic",
     metric: str = METRIC,
     kmers: str = KMERS,
+    kind: str = "classes",
 ) -> str:
     """At which label counts ours is above, level with and below the k-mer profile that is best at that count."""
     rows = means(scores, head, metric)
@@ -298,7 +369,8 @@ def crossover(
         words = {"tie": "level with the best k-mer profile", "no": "below it"}
     if not at["yes"] and not at["tie"]:
         words = {"no": "below the best k-mer profile"}
-    parts = [f"{word} at {_joined(at[outcome])} labels per class" for outcome, word in words.items() if at[outcome]]
+    what = "labels per class" if kind == "classes" else "labelled rows"
+    parts = [f"{word} at {_joined(at[outcome])} {what}" for outcome, word in words.items() if at[outcome]]
     return (
         f"The pretrained encoder is {'; '.join(parts)} "
         "(the best is chosen anew at each count; above and below: the interval excludes zero)."
@@ -314,6 +386,7 @@ def others(
     mlp: str = "kmer_mlp",
     head: str = "logistic",
     metric: str = METRIC,
+    kind: str = "classes",
 ) -> str:
     """The second sentence: against the contrastive k-mer MLP, then every row that beats ours at this label count."""
     names = sorted(set(means(scores, head, metric)["embedding"]) - {ours})
@@ -327,14 +400,14 @@ def others(
             "tie": "no difference from {name} was shown, {d}",
             "no": "{name} is better than the pretrained encoder, by {d}",
         }[against.outcome].format(name=against_name, d=amount(against))
-        first = f"{_upper(labels(shots))}, {phrase}. "
+        first = f"{_upper(labels(shots, kind))}, {phrase}. "
     winners = [c for c in found.values() if c and c.outcome == "no" and c.baseline != mlp]
     compared = [c for c in found.values() if c and c.baseline != mlp]
     if winners:
         told = _joined([f"{c.baseline} by {amount(c)}" for c in sorted(winners, key=lambda c: c.difference)])
-        return f"{first}{_upper(labels(shots))}, the pretrained encoder loses to {told}."
+        return f"{first}{_upper(labels(shots, kind))}, the pretrained encoder loses to {told}."
     if compared:
-        return f"{first}{'No other' if first else 'No'} row beats the pretrained encoder {labels(shots)}."
+        return f"{first}{'No other' if first else 'No'} row beats the pretrained encoder {labels(shots, kind)}."
     return first.strip() or "No further row was scored to compare with."
 
 

@@ -12,16 +12,17 @@ from genossl.files import read_sheet
 SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "val": "validation", "test": "test"}
 
 
-def read_labels(path: str | Path) -> pd.DataFrame:
+def read_labels(path: str | Path, empty: bool = False) -> pd.DataFrame:
     """Rows of a TSV with id, label and optional split, group, sequence | genome, contig, start, end, strand.
 
     start and end are 0-based and half-open, as integers; "dev" and "val" are read as validation; all else stays text.
-    Raises InputError naming file and row for an empty or repeated id, an unknown split, or bad coordinates.
+    empty: whether a label may be empty (a row of a multilabel task that has none of the names). Raises InputError
+    naming file and row for an empty or repeated id, an unknown split, or bad coordinates.
     """
     table = read_sheet(path, required=("id", "label"))
-    for name in ("id", "label"):
-        if (empty := table.index[table[name] == ""]).size:
-            raise InputError(f"{path} row {empty[0] + 1}: empty {name}")
+    for name in ("id",) if empty else ("id", "label"):
+        if (rows := table.index[table[name] == ""]).size:
+            raise InputError(f"{path} row {rows[0] + 1}: empty {name}")
     if (repeated := table["id"][table["id"].duplicated()]).size:
         raise InputError(f"{path}: id {repeated.iloc[0]!r} occurs more than once")
     if "split" in table:
@@ -39,8 +40,8 @@ def read_labels(path: str | Path) -> pd.DataFrame:
             if bad.size:
                 raise InputError(f"{path} row {bad[0] + 1}: {name} {table[name][bad[0]]!r} is no whole number")
             table[name] = table[name].astype("int64")
-        if (empty := table.index[table["start"] >= table["end"]]).size:
-            raise InputError(f"{path} row {empty[0] + 1}: start must be smaller than end (0-based, half-open)")
+        if (rows := table.index[table["start"] >= table["end"]]).size:
+            raise InputError(f"{path} row {rows[0] + 1}: start must be smaller than end (0-based, half-open)")
     if "strand" in table and (bad := table.index[~table["strand"].isin(["+", "-", "."])]).size:
         raise InputError(f"{path} row {bad[0] + 1}: strand {table['strand'][bad[0]]!r}; expected + or -")
     return table

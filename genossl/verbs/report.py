@@ -39,13 +39,24 @@ NAMES = {
     "one_length": "one target length",
     "many_lengths": "many target lengths",
 }
-METRICS = {"macro_f1": "Macro-F1", "mcc": "Matthews correlation", "auroc": "AUROC"}
+METRICS = {
+    "macro_f1": "Macro-F1",
+    "mcc": "Matthews correlation",
+    "auroc": "AUROC",
+    "spearman": "Spearman's rank correlation",
+    "pearson": "Pearson's correlation",
+    "rmse": "Root mean squared error (less is better)",
+}
+BESIDE = (".comparisons.tsv", ".confusion.tsv", ".efficiency.tsv", ".calibration.tsv", ".subsets.tsv")  # of scores
 HEADS = {
     "logistic": "logistic regression",
     "knn": "nearest neighbours",
     "label_spreading": "label spreading",
     "self_training": "self-training",
     "yarowsky": "Yarowsky's rules",
+    "mlp": "a layer of 64 units",
+    "forest": "random forest",
+    "end_to_end": "networks trained end to end",
 }
 ROWS_SHOWN = 1000  # of the genome table; a page with more is slow to open and nobody reads it
 
@@ -167,7 +178,7 @@ def _has_rows(path: Path) -> bool:
 def read_tasks(results: Path) -> list[Task]:
     """Every scores/<task>.tsv with what lies beside it."""
     folder = results / "scores"
-    paths = [p for p in sorted(folder.glob("*.tsv")) if not p.name.endswith((".comparisons.tsv", ".confusion.tsv"))]
+    paths = [p for p in sorted(folder.glob("*.tsv")) if not p.name.endswith(BESIDE)]
     return [
         Task(
             name=path.name.removesuffix(".tsv"),
@@ -304,22 +315,35 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
     """Everything the page says about one task."""
     s, scores, comparisons = settings, task.scores, task.comparisons
     unit = str(task.record.get("unit", ""))
+    asked = judge.asked(task.record)
+    metric = asked["metric"]
     verdict = judge.verdict(
-        scores, comparisons, ours=s.ours, untrained=s.untrained, shots=str(s.verdict_shots), head=s.head, unit=unit
+        scores,
+        comparisons,
+        ours=s.ours,
+        untrained=s.untrained,
+        shots=str(s.verdict_shots),
+        head=s.head,
+        unit=unit,
+        **asked,
     )
-    rows = judge.means(scores, s.head)
+    rows = judge.means(scores, s.head, metric)
     order = in_order(rows["embedding"])
     if s.ours in order:
         order = [s.ours, *[name for name in order if name != s.ours]]
     shots = sorted(set(rows["shots"]), key=judge.shots_order)
     most = shots[-1] if shots else ""
-    profile = judge.best_kmers(scores, verdict.shots, s.head)
-    line = judge.crossover(scores, comparisons, ours=s.ours, head=s.head)
-    second = judge.others(scores, comparisons, shots=verdict.shots, ours=s.ours, mlp=s.kmer_mlp, head=s.head)
+    profile = judge.best_kmers(scores, verdict.shots, s.head, metric)
+    line = judge.crossover(scores, comparisons, ours=s.ours, head=s.head, **asked)
+    second = judge.others(scores, comparisons, shots=verdict.shots, ours=s.ours, mlp=s.kmer_mlp, head=s.head, **asked)
     known = [
-        judge.compare(scores, comparisons, s.ours, name, verdict.shots, s.head) for name in order if name != s.ours
+        judge.compare(scores, comparisons, s.ours, name, verdict.shots, s.head, metric)
+        for name in order
+        if name != s.ours
     ]
     caution = _caution(results, task, s, labels)
+    if verdict.outcome != "unknown" and (seeds := _seeds(results, s.ours)):
+        caution = f"{caution} {judge.seeds_caution(seeds)}".strip()
     key = figures.key_of(task.name)
     names = {name: named(name, s) for name in order}
     measured = [c for c in known if c]
@@ -335,16 +359,20 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "findings": [f"{verdict.sentence} {caution}".rstrip(), line, second],
         "tiles": _tiles(rows, verdict.shots, names, s, profile, task.record),
         "forest": _safe(figures.forest(measured, names, s.ours)) if measured else None,
-        "curves": _curves(scores, s, order, names, key),
+        "curves": _curves(scores, s, order, names, key, metric),
         "shots": shots,
-        "numbers": [_number_rows(scores, order, shots, head, judge.METRIC, s) for head in _heads(scores, s)],
+        "numbers": [_number_rows(scores, order, shots, head, metric, s) for head in _heads(scores, s)],
         "other_metrics": [
-            _number_rows(scores, order, shots, s.head, m, s) for m in METRICS if (scores["metric"] == m).any()
+            _number_rows(scores, order, shots, s.head, m, s)
+            for m in METRICS
+            if m != metric and (scores["metric"] == m).any()
         ],
         "differences": _differences(
-            scores, comparisons, [n for n in order if n not in (s.ours, *s.ablations)], shots, s
+            scores, comparisons, [n for n in order if n not in (s.ours, *s.ablations)], shots, s, metric
         ),
-        "ablations": _differences(scores, comparisons, [name for name in s.ablations if name in order], shots, s),
+        "ablations": _differences(
+            scores, comparisons, [name for name in s.ablations if name in order], shots, s, metric
+        ),
         "confusion": _confusion(task, s, most, key),
         "most": most,
         "map": _map(results, task, s, profile, labels, key),
@@ -378,13 +406,17 @@ def _tiles(
             interval = f"{row['low']:.3f} to {row['high']:.3f}"
             tiles.append({"value": f"{row['value']:.3f}", "name": word, "note": interval})
     classes = record.get("classes")
-    if isinstance(classes, list) and len(classes) > 1:
+    if isinstance(classes, list) and len(classes) > 1 and judge.asked(record)["kind"] == "classes":
         tiles.append({"value": f"{1 / len(classes):.3f}", "name": "guessing", "note": f"1 of {len(classes)} classes"})
     return tiles
 
 
-def _curves(scores: pd.DataFrame, settings: Settings, order: list[str], names: dict[str, str], key: str) -> Any:
-    panels = {HEADS.get(head, head).capitalize(): judge.means(scores, head) for head in _heads(scores, settings)}
+def _curves(
+    scores: pd.DataFrame, settings: Settings, order: list[str], names: dict[str, str], key: str, metric: str
+) -> Any:
+    panels = {
+        HEADS.get(head, head).capitalize(): judge.means(scores, head, metric) for head in _heads(scores, settings)
+    }
     panels = {title: rows for title, rows in panels.items() if len(rows)}
     return _safe(figures.label_efficiency(panels, order, names, key)) if panels else None
 
@@ -404,17 +436,24 @@ def _number_rows(
         ]
         if any(cells):
             table.append({"key": name, "name": named(name, settings), "ours": name == settings.ours, "cells": cells})
-    title = METRICS.get(metric, "Balanced accuracy")
+    title = METRICS.get(metric, judge.spelled(metric)[:1].upper() + judge.spelled(metric)[1:])
     return {"title": title, "head": HEADS.get(head, head), "rows": table}
 
 
 def _differences(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, baselines: list[str], shots: list[str], settings: Settings
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    baselines: list[str],
+    shots: list[str],
+    settings: Settings,
+    metric: str,
 ) -> list[dict[str, Any]]:
     """Ours minus each baseline at every label count."""
     table = []
     for name in baselines:
-        found = [judge.compare(scores, comparisons, settings.ours, name, count, settings.head) for count in shots]
+        found = [
+            judge.compare(scores, comparisons, settings.ours, name, count, settings.head, metric) for count in shots
+        ]
         cells = [
             {
                 "text": judge.signed(c.difference),
@@ -452,6 +491,8 @@ def _map(
     results: Path, task: Task, settings: Settings, profile: str | None, labels: Path | None, key: str
 ) -> dict[str, Any]:
     """Maps of the test rows of ours and of the best k-mers, or the reason why there is none."""
+    if judge.asked(task.record)["kind"] != "classes":
+        return {"figure": None, "why": "The map is coloured by class, and this task has none."}
     folder = results / "embeddings" / task.name
     paths = {}
     for name in filter(None, (settings.ours, profile)):
@@ -490,7 +531,7 @@ def _caution(results: Path, task: Task, settings: Settings, labels: Path | None)
     about = results / "runs" / settings.ours / "encoder.json"
     if sheet is None or not genomes.is_file() or not about.is_file():
         return ""
-    table = read_labels(sheet)
+    table = read_labels(sheet, empty=True)
     if "genome" not in table:
         return ""
     store = read_sheet(genomes, ("genome", "split"))
@@ -505,14 +546,23 @@ def _caution(results: Path, task: Task, settings: Settings, labels: Path | None)
     )
 
 
+def _seeds(results: Path, ours: str) -> int:
+    """Runs of our recipe: `ours`, and those that are called so but for their seed."""
+    names = [folder.name for folder in (results / "runs").glob("*/")]
+    groups = [ranking.group_of(name) or ("", None) for name in names]
+    return (ours in names) + sum(group == ours and seed is not None for group, seed in groups)
+
+
 def _test_ids(table: pd.DataFrame, record: dict[str, Any]) -> set[str]:
     """The ids that the scores were measured on, split as the probe's settings say; all ids where that is not known."""
-    settings = record.get("settings", {})
+    settings, kind = record.get("settings", {}), judge.asked(record)["kind"]
     if "split" in table and (table["split"] != "").all():
         return set(table.loc[table["split"] == splits.TEST, "id"]) or set(table["id"])
     try:
         ordered = table.sort_values("id", kind="stable").reset_index(drop=True)
-        split_N = splits.assign(ordered, tuple(settings["fractions"]), int(settings["block"])).split_N
+        split_N = splits.assign(
+            ordered, tuple(settings["fractions"]), int(settings["block"]), kind == "classes"
+        ).split_N
     except (InputError, KeyError):
         return set(table["id"])
     return set(ordered.loc[split_N == splits.TEST, "id"])

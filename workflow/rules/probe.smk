@@ -1,5 +1,6 @@
 # REQUIRED INPUTS  results/<collection>/embeddings/<task>/*.npy, the labelled tables
-# OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .json
+# OUTPUTS          results/<collection>/scores/<task>.tsv, .comparisons.tsv, .confusion.tsv, .efficiency.tsv,
+#                  .calibration.tsv, .json
 
 
 rule probe:
@@ -11,6 +12,8 @@ rule probe:
         scores=f"{RESULTS}/scores/{{task}}.tsv",
         comparisons=f"{RESULTS}/scores/{{task}}.comparisons.tsv",
         confusion=f"{RESULTS}/scores/{{task}}.confusion.tsv",
+        efficiency=f"{RESULTS}/scores/{{task}}.efficiency.tsv",
+        calibration=f"{RESULTS}/scores/{{task}}.calibration.tsv",
         about=f"{RESULTS}/scores/{{task}}.json",
     log:
         f"logs/{config['collection']}/probe/{{task}}.log",
@@ -24,6 +27,8 @@ rule probe:
         runtime=120,
     params:
         settings=lambda wildcards: json.dumps(config.get("probe") or {}, sort_keys=True),
+        kind=lambda wildcards: TASKS.get("kind", {}).get(wildcards.task) or "classes",
     shell:
         "genossl --quiet probe {input.embeddings:q} --labels {input.labels:q} --task {wildcards.task:q}"
+        " --kind {params.kind:q}"
         " --out {output.scores:q} --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
