@@ -42,6 +42,7 @@ SETTINGS = {
         ("Settings (--set KEY=VALUE, or finetune: in --config)", "evaluation/tasks.py", "Settings"),
         ("Settings of the training (--set KEY=VALUE)", "verbs/finetune.py", "Settings"),
     ],
+    "predict": [("Settings (--set KEY=VALUE, or predict: in --config)", "verbs/predict.py", "Settings")],
     "label": [
         ("Settings (--set KEY=VALUE, or label: in --config)", "verbs/label.py", "Settings"),
         ("Settings of the rules (--set KEY=VALUE)", "evaluation/yarowsky.py", "Settings"),
@@ -300,6 +301,9 @@ def embed(
 @click.option("--out", required=True, type=PATH, metavar="SCORES", help="The table of scores, .tsv")
 @click.option("--task", help="Name of the task; default: the labels' file name.")
 @click.option(
+    "--save-head", type=PATH, metavar="HEAD", help="Keep a calibrated linear head of all training labels for predict."
+)
+@click.option(
     "--kind",
     type=click.Choice(["classes", "multilabel", "regression"]),
     help="What a label is: a class, names joined by ; or a number; short for --set kind=KIND.",
@@ -315,20 +319,62 @@ def embed(
 @set_option
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Embeddings probed at once.")
 def probe(
-    embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, kind: Any, predictions: tuple[Path, ...],
-    audit: Any, config_file: Any, settings: Any, assignments: Any, threads: int,
+    embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, save_head: Any, kind: Any,
+    predictions: tuple[Path, ...], audit: Any, config_file: Any, settings: Any, assignments: Any, threads: int,
 ) -> None:  # fmt: skip
-    """Score frozen embeddings on a labelled table, at growing numbers of labels."""
+    """Score frozen embeddings on a labelled table, at growing numbers of labels.
+
+    With --save-head, which takes one embedding, a logistic regression on all training rows is kept as
+    HEAD.safetensors and HEAD.json: its penalty and temperature chosen on validation rows, its scores those on test.
+    """
     from genossl import config
     from genossl.verbs import probe as verb
 
     mapping = _settings("probe", config_file, settings, assignments) | ({"kind": kind} if kind else {})
     built = config.build(verb.Settings, mapping, "probe")
     name = task or labels.name.split(".")[0]
-    verb.run(list(embeddings), labels, name, out, built, threads, list(predictions), audit)
+    verb.run(list(embeddings), labels, name, out, built, threads, list(predictions), audit, save_head)
     for line in verb.summary(out):
         click.echo(line)
     click.echo(f"scores: {out}")
+    if save_head:
+        click.echo(f"head: {save_head}")
+
+
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("head", type=PATH, metavar="HEAD")
+@click.argument("source", metavar="INPUT")
+@click.option("--out", required=True, type=PATH, metavar="TSV", help="Windows or reads; contigs and genomes beside it.")
+@click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; checked by sha256.")
+@click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
+@click.option("--window", type=int, metavar="BASES", help="Short for --set window=BASES.")
+@click.option("--step", type=int, metavar="BASES", help="From window to window; short for --set step=BASES.")
+@click.option("--by", metavar="read|contig|genome", help="What a row of OUT is; short for --set by=...")
+@config_option
+@settings_option
+@set_option
+@device_option
+@threads_option
+def predict(
+    head: Path, source: str, out: Path, encoder: Any, sequences: Any, window: Any, step: Any, by: Any,
+    config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
+) -> None:  # fmt: skip
+    """Say what sequences are, with a head that probe --save-head kept.
+
+    INPUT is FASTA or FASTQ (also - for standard input) or a token store, of which windows are told, or a labelled
+    table, of which each row is (its own labels play no part). Windows are embedded as those that the head learnt from.
+    A contig's or genome's probability is that of its windows on average (the mean of their log-probabilities by known
+    bases). The head chooses among the classes it was shown, in the shares they had there; of others it knows nothing.
+    """
+    from genossl import config
+    from genossl.verbs import predict as verb
+
+    mapping = _settings("predict", config_file, settings, assignments)
+    short = {"window": window, "step": step, "by": by}
+    mapping |= {name: value for name, value in short.items() if value is not None}
+    built = config.build(verb.Settings, mapping, "predict")
+    for line in verb.run(head, source, out, built, encoder, sequences, device, threads):
+        click.echo(line)
 
 
 @cli.command(epilog=EPILOG, cls=Verb)

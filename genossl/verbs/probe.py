@@ -17,7 +17,7 @@ import pandas as pd
 
 from genossl import files
 from genossl.errors import InputError
-from genossl.evaluation import forest, heads, kinds, splits, subsets, tasks, tidy
+from genossl.evaluation import forest, heads, kinds, saved_head, splits, subsets, tasks, tidy
 from genossl.evaluation.predictions import read as read_predictions
 from genossl.evaluation.results import Result, measure, over_draws
 from genossl.evaluation.subsets import Subset
@@ -78,18 +78,21 @@ class Vectors:
 
 def run(
     embeddings: list[Path], labels: Path, task: str, out: Path, settings: Settings, threads: int = 1,
-    predictions: list[Path] | None = None, audit: Path | None = None,
+    predictions: list[Path] | None = None, audit: Path | None = None, save_head: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score every embedding; write out (.tsv), and comparisons, confusion, efficiency, calibration, .json beside it.
 
     predictions: .npz of networks trained end to end on the same task; audit: the audit's table of test rows, for
-    .subsets.tsv. Returns the content of the .json. Raises InputError for labels that cannot be split, or vectors,
+    .subsets.tsv; save_head: where to keep a linear head of all training labels, of the one embedding that is then
+    expected. Returns the content of the .json. Raises InputError for labels that cannot be split, or vectors,
     predictions or an audit that do not join.
     """
     out = Path(out)
     if out.suffix != ".tsv":
         raise InputError(f"{out}: scores are written as .tsv")
     paths = _named(embeddings, predictions or [])
+    if save_head is not None:
+        saved_head.origin(saved_head.only(embeddings))  # refused before hours of work, not after
     try:
         ready = prepare(read_labels(labels, empty=settings.kind == tasks.MULTILABEL), settings)
     except InputError as error:
@@ -118,6 +121,10 @@ def run(
         files.write_tsv(out.with_suffix(f"{suffix}.tsv"), table)
     files.write_json(out.with_suffix(".json"), record)
     files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed)
+    if save_head is not None:
+        path = saved_head.only(embeddings)
+        vectors_ND = join(path, ready.labels["id"].to_numpy(dtype=object))
+        saved_head.save(save_head, path, vectors_ND, ready, task, settings.penalty)
     return record
 
 
