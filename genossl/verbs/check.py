@@ -13,7 +13,7 @@ from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
 from genossl.genome.labels import read_labels
-from genossl.verbs import embed, ingest, probe, report
+from genossl.verbs import cluster, embed, ingest, probe, report
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
@@ -55,7 +55,7 @@ def run(path: Path) -> list[str]:
         except InputError as error:
             wrong.append(str(error))
 
-    sections = {"ingest": ingest, "embed": embed, "probe": probe, "report": report}
+    sections = {"ingest": ingest, "embed": embed, "probe": probe, "cluster": cluster, "report": report}
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():
@@ -82,6 +82,8 @@ def run(path: Path) -> list[str]:
     lines: list[str] = []
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
+    if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
+        wrong.append(rival)
     if sheets:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
@@ -106,6 +108,8 @@ def run(path: Path) -> list[str]:
                     lines += _seen(task.path, labels, learnt)
                 if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
                     attempt(lambda task=task, labels=labels: _can_be_probed(task.path, labels, settings.get("probe")))
+                if _clustered(settings.get("cluster")) and getattr(task, "kind", "") in ("", "classes"):
+                    attempt(lambda task=task, labels=labels: _clusters(task.path, labels, settings.get("cluster")))
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
@@ -171,6 +175,30 @@ def _verdict_shots(settings: dict[str, Any]) -> str | None:
         if "verdict_shots" in reported and wanted not in shots:
             return f"report.verdict_shots {wanted}: is none of probe.shots ({', '.join(shots)})"
     return None
+
+
+def _clustered(mapping: Any) -> bool:
+    """Whether anything is to be clustered, by a section without mistakes."""
+    wanted = isinstance(mapping, dict) and bool(mapping.get("algorithms"))
+    return wanted and not config.mistakes(cluster.Settings, mapping, "cluster")
+
+
+def _rival(mapping: Any, runs: dict[str, Any], baselines: Any) -> str | None:
+    """A mistake where the rival of the clusters is none of the embeddings."""
+    if not _clustered(mapping):
+        return None
+    rival = config.build(cluster.Settings, mapping, "cluster").rival
+    names = [*map(str, runs), *(map(str, baselines) if isinstance(baselines, list) else ())]
+    if not rival or rival in names:
+        return None
+    return f"cluster.rival {rival!r}: is no run or baseline ({', '.join(names)})"
+
+
+def _clusters(path: str, labels: Any, mapping: Any) -> None:
+    settings = config.build(cluster.Settings, mapping, "cluster")
+    message = _mistake(lambda: cluster.prepare(labels, settings))
+    if message:
+        raise InputError(f"{path}: {message}")
 
 
 def _known(path: str, labels: Any, genomes: Any, sheet: str) -> None:

@@ -150,9 +150,8 @@ def prepare(labels: pd.DataFrame, settings: Settings) -> Rows:
     if "" in classes:
         raise InputError(f"empty {settings.truth} in test rows; every row needs one")
     if len(classes) < 2:
-        raise InputError(
-            f"all {len(at_N)} test rows have the {settings.truth} {classes[0]!r}; expected at least 2 to tell apart"
-        )
+        only = f"{settings.truth} {str(classes[0])!r}"
+        raise InputError(f"all {len(at_N)} test rows have the {only}; expected at least 2 to tell apart")
     own = labels.iloc[at_N]
     units = splits.units(own, y_N, settings.block, len(classes))
     single = [name for k, name in enumerate(classes) if (units.class_U == k).sum() < 2]

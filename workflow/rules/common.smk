@@ -51,7 +51,16 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-TARGETS = [f"{RESULTS}/report.html"]
+# tasks to be clustered: none where the section names no algorithm; numbers and sets of names are no clusters
+CLUSTERED = [
+    task
+    for task, kind in zip(TASKS.index, TASKS.get("kind", [""] * len(TASKS)))
+    if (config.get("cluster") or {}).get("algorithms") and kind in ("", "classes")
+]
+TARGETS = [
+    f"{RESULTS}/report.html",
+    *(f"{RESULTS}/clusters/{task}.tsv" for task in CLUSTERED),
+]
 
 
 wildcard_constraints:
