@@ -20,6 +20,7 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/strands.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -32,7 +32,7 @@ FLOORS = [  # from the top; the first that fits counts
 FILES = sorted(path for path in (ROOT / "genossl").rglob("*.py") if path != ROOT / "genossl" / "__init__.py")
 NAMES = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FILES]
 TREES = {name: ast.parse(path.read_text()) for name, path in zip(NAMES, FILES, strict=True)}
-PUBLIC_VERBS = ("ingest", "tasks", "audit", "pretrain", "embed", "finetune", "probe", "strands", "report")
+PUBLIC_VERBS = ("ingest", "tasks", "audit", "pretrain", "embed", "finetune", "probe", "strands", "cluster", "report")
 
 
 def floor(module: str) -> int:
@@ -88,8 +88,8 @@ def test_check_reads_settings_of_verbs_and_runs_none() -> None:
         "Prepared",
         "SPLITS",
         "ROWS",
-    }  # prepare of tasks and probe says whether a table can be a task and probed, SPLITS what ingest takes, ROWS what
-    # makes rows of finetune equal to the probe's
+    }  # prepare of tasks, probe and cluster says whether a table can be a task, probed or clustered, SPLITS what ingest
+    # takes, ROWS what makes rows of finetune equal to the probe's
 
 
 def test_no_import_in_a_circle() -> None:
@@ -107,7 +107,7 @@ def test_no_import_in_a_circle() -> None:
     assert not [name for name in graph if name in reachable(name)]
 
 
-@pytest.mark.parametrize("module", ["verbs.audit", "verbs.probe", "verbs.report", "evaluation"])
+@pytest.mark.parametrize("module", ["verbs.audit", "verbs.probe", "verbs.cluster", "verbs.report", "evaluation"])
 def test_what_measures_does_not_know_torch(module: str) -> None:
     names = [name for name in TREES if name.startswith(f"genossl.{module}")]
     assert not [name for name in names if "torch" in {i.split(".")[0] for i in imports(TREES[name])}]

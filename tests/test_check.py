@@ -269,3 +269,28 @@ def test_without_a_genome_to_learn_from(folder: Path) -> None:
 
 def test_a_verdict_where_nothing_is_measured(folder: Path) -> None:
     assert "report.verdict_shots 7: is none of probe.shots (1, all)" in complaint(GOOD + "report: {verdict_shots: 7}\n")
+
+
+@pytest.mark.parametrize(
+    "section,message",
+    [
+        ("{algorithms: [kmeans]}", "cluster.rival 'kmer4': is no run or baseline (ours, untrained, kmer3, gc)"),
+        ("{algorithms: [dbscan]}", "cluster: algorithms must be some of kmeans, hdbscan"),
+        ("{algorithm: [kmeans]}", "cluster.algorithm: unknown key; did you mean algorithms?"),
+        ("{algorithms: [kmeans], rival: kmer3, truth: group}", "labels.tsv: no column group; truth must be a column"),
+        ("[kmeans]", "cluster: expected key: value pairs"),
+    ],
+)
+def test_a_section_that_cannot_be_clustered_by_is_named(folder: Path, section: str, message: str) -> None:
+    assert message in complaint(GOOD + f"cluster: {section}\n")
+
+
+def test_clusters_of_a_rival_that_is_there_or_of_none_pass(folder: Path) -> None:
+    for section in (
+        "{algorithms: [kmeans], rival: kmer3}",
+        "{algorithms: [hdbscan], rival: ''}",
+        "{algorithms: []}",
+        "",
+    ):
+        Path("config.yaml").write_text(GOOD + f"cluster: {section}\n")
+        assert check.run(Path("config.yaml"))

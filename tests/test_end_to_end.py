@@ -238,7 +238,7 @@ def test_scores_on_subsets_are_the_scores_of_their_rows(world: World) -> None:
     masks = {
         "clean": rows["clean"] == 1,
         "not clean": rows["clean"] == 0,
-        "identity 0.5-0.8": (rows["identity"] >= 0.5) & (rows["identity"] < 0.8),
+        "identity 0.8-0.9": (rows["identity"] >= 0.8) & (rows["identity"] < 0.9),
         "identity 0.99-1": rows["identity"] >= 0.99,
     }
     for subset, mask in masks.items():
@@ -274,7 +274,7 @@ def judged(kind: str, y: np.ndarray, said: np.ndarray) -> float:
     "changed, sentence",
     [
         ({"id": "x"}, "id 'x' occurs more than once"),
-        ({"clean": "yes"}, "clean 'yes'; expected 1 or 0"),
+        ({"clean": "yes"}, "clean is 'yes'; expected 1 or 0"),
         ({"identity": 1.2}, "identity '1.2'; expected a number from 0 to 1"),
         ({"identity": ""}, "identity ''; expected a number from 0 to 1"),
     ],
@@ -292,7 +292,7 @@ def test_an_audit_of_other_rows_gets_a_sentence(tmp_path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
     with pytest.raises(InputError) as error:
         world.run(audit=path)
-    assert "2 of 100 test rows are not in it" in str(error.value)
+    assert "2 of 100 test ids are not in the audit" in str(error.value)
 
 
 def test_the_command_line_takes_kind_predictions_and_audit(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def test_rows_come_in_the_order_of_the_ids(path: Path) -> None:
         ("a\t1", "d\t1", "1 of 2 test ids are not in the audit (a)"),
         ("a\t1", "c\t1", "id 'c' occurs more than once"),
         ("a\t1", "a\tyes", "clean is 'yes'; expected 1 or 0"),
-        ("0.5", "1.5", "an identity is no number from 0 to 1"),
-        ("0.5", "", "an identity is no number from 0 to 1"),
+        ("0.5", "1.5", "id 'a': identity '1.5'; expected a number from 0 to 1"),
+        ("0.5", "", "id 'a': identity ''; expected a number from 0 to 1"),
     ],
 )
 def test_what_no_audit_writes_is_refused(path: Path, old: str, new: str, message: str) -> None:

@@ -373,3 +373,31 @@ def test_every_rule_has_a_log_a_benchmark_and_one_shell_line(repository):
         for word in ("log:", "benchmark:", "shell:", "threads:", "mem_mb=", "runtime="):
             assert text.count(f"    {word}") >= rules, f"{path.name}: {word}"
         assert not re.search(r"\b(run|script):\s*$", text, re.M)
+
+
+CLUSTERING = (
+    "baselines: [untrained, kmer2, gc]\ncluster: {algorithms: [kmeans, hdbscan], rival: kmer2, replicates: 100}"
+)
+
+
+def test_clusters_are_asked_for_by_naming_an_algorithm(finished):
+    """Nothing that was run is run again; an empty list clusters nothing; a rival that is not there stops it."""
+    own = finished / "clusters.yaml"
+    own.write_text(TINY.replace("baselines: [untrained, kmer2, gc]", CLUSTERING))
+    assert planned(finished, "--configfile", str(own)) == {"cluster": 1}
+    snakemake(finished, "--configfile", str(own), "--cores", "1")
+    folder = finished / "results" / "tiny" / "clusters"
+    lines = (folder / "reads.comparisons.tsv").read_text().splitlines()
+    assert {line.split("\t")[3] for line in lines[1:]} == {"ours", "kmer_mlp", "untrained", "gc"}
+    assert json.loads((folder / "reads.json").read_text())["n"] == 40
+    assert len((folder / "reads.assigned.tsv").read_text().splitlines()) == 1 + 5 * 2 * 40
+    assert planned(finished, "--configfile", str(own)) == {}
+    own.write_text(own.read_text().replace("rival: kmer2, replicates: 100", "rival: gc, replicates: 100"))
+    assert planned(finished, "--configfile", str(own)) == {"cluster": 1}
+    own.write_text(own.read_text().replace("rival: gc", "rival: kmer2"))
+    own.write_text(own.read_text().replace("[kmeans, hdbscan]", "[]"))
+    assert "cluster" not in planned(finished, "--configfile", str(own))
+    own.write_text(own.read_text().replace("[]", "[kmeans]").replace("rival: kmer2", "rival: kmer4"))
+    done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
+    assert done.returncode != 0
+    assert "cluster.rival 'kmer4': is no run or baseline" in done.stdout + done.stderr

@@ -53,8 +53,9 @@ def read_rows(path: str | Path, ids: np.ndarray) -> Leaks:
     identity_N, pretrained_N = (
         pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)[at] for name in ("identity", "pretrained")
     )
-    if not ((identity_N >= 0) & (identity_N <= 1)).all():
-        raise InputError(f"{path}: an identity is no number from 0 to 1")
+    if (strange_N := ~((identity_N >= 0) & (identity_N <= 1))).any():
+        row = table.iloc[at[strange_N][0]]
+        raise InputError(f"{path}: id {row['id']!r}: identity {row['identity']!r}; expected a number from 0 to 1")
     return Leaks(clean == "1", identity_N, pretrained_N)
 
 

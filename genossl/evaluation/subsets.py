@@ -1,26 +1,18 @@
-"""Test rows apart by what an audit found of them: clean ones, and by identity to their nearest train row.
-
-Reads the audit's table of test rows: id, clean (1 or 0), identity (0 to 1), and more that plays no part here.
-"""
+"""Test rows apart by what an audit found of them: clean ones, and by identity to their nearest train row."""
 
 # M test rows, U units of resampling, R replicates
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from genossl.errors import InputError
-from genossl.evaluation import scores, splits
+from genossl.evaluation import leaks, scores, splits
 from genossl.evaluation.tasks import CLASSES, Settings, Task
-from genossl.files import read_sheet
 
 CLEAN = "clean"
-EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0)  # of identity; a bin holds its lower edge, the last one both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,29 +31,9 @@ def read(path: Path, task: Task, settings: Settings) -> tuple[list[Subset], list
     Units are those of the task within the subset; every class keeps its number of them in each replicate. A subset of
     fewer than two classes (other kinds: two rows) is left out. Raises InputError where a test row is not in the table.
     """
-    table = read_sheet(path, ("id", "clean", "identity"), comments=False).set_index("id")
-    if table.index.has_duplicates:
-        raise InputError(f"{path}: id {table.index[table.index.duplicated()][0]!r} occurs more than once")
-    ids = task.labels["id"].to_numpy(dtype=object)[task.rows[splits.TEST]]
-    missing = [name for name in ids if name not in table.index]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} of {len(ids)} test rows are not in it ({', '.join(missing[:5])}); expected the "
-            "audit of this table"
-        )
-    table = table.loc[ids]
-    if strange := sorted(set(table["clean"]) - {"0", "1"}):
-        raise InputError(f"{path}: clean {strange[0]!r}; expected 1 or 0")
-    identity_M = pd.to_numeric(table["identity"], errors="coerce").to_numpy(dtype=float)
-    if not ((identity_M >= 0) & (identity_M <= 1)).all():
-        bad = table.index[~((identity_M >= 0) & (identity_M <= 1))][0]
-        raise InputError(f"{path}: id {bad!r}: identity {table['identity'][bad]!r}; expected a number from 0 to 1")
-    clean_M = (table["clean"] == "1").to_numpy()
-    masks = {"all": np.ones(len(ids), dtype=bool), CLEAN: clean_M, "not clean": ~clean_M}
-    for low, high in itertools.pairwise(EDGES):
-        top = identity_M <= high if high == EDGES[-1] else identity_M < high
-        masks[f"identity {low:g}-{high:g}"] = (identity_M >= low) & top
-    return _made(masks, task, settings)
+    found = leaks.read_rows(path, task.labels["id"].to_numpy(dtype=object)[task.rows[splits.TEST]])
+    masks = {"all": np.ones(len(found.clean_N), dtype=bool), CLEAN: found.clean_N, "not clean": ~found.clean_N}
+    return _made(masks | {f"identity {name}": mask for name, mask in leaks.bins(found.identity_N)}, task, settings)
 
 
 def _made(masks: dict[str, np.ndarray], task: Task, settings: Settings) -> tuple[list[Subset], list[str]]:

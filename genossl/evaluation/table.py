@@ -56,3 +56,22 @@ def read_table(path: str | Path) -> Table:
     if not np.isfinite(table.vectors).all():
         raise InputError(f"{path}: holds values that are not finite")
     return table
+
+
+def join(path: str | Path, ids: np.ndarray) -> np.ndarray:
+    """The vectors (N, C) of these ids, in their order; other rows of the table are ignored.
+
+    Raises InputError where an id has no vector or two of them.
+    """
+    table = read_table(path)
+    names = pd.Index(table.rows["id"].astype(str))
+    if names.has_duplicates:
+        raise InputError(f"{path}: id {names[names.duplicated()][0]!r} has more than one vector")
+    at = names.get_indexer(pd.Index(ids))
+    if (missing := ids[at < 0]).size:
+        extra = names[~names.isin(ids)]
+        raise InputError(
+            f"{path}: {missing.size} of {len(ids)} labelled ids have no vector ({', '.join(missing[:5])}); "
+            f"{len(extra)} vectors have no label ({', '.join(extra[:5]) or 'none'})"
+        )
+    return np.asarray(table.vectors)[at].reshape(len(ids), -1)

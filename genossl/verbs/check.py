@@ -12,7 +12,7 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import read_sheet
-from genossl.verbs import audit, embed, finetune, ingest, probe, report, strands
+from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
@@ -57,7 +57,7 @@ def run(path: Path) -> list[str]:
 
     sections = {
         "ingest": ingest, "audit": audit, "embed": embed, "finetune": finetune, "probe": probe, "strands": strands,
-        "report": report,
+        "cluster": cluster, "report": report,
     }  # fmt: skip
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
@@ -86,6 +86,8 @@ def run(path: Path) -> list[str]:
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
     wrong += _finetuned(settings, [*runs, *(baselines if isinstance(baselines, list) else [])], runs)
+    if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
+        wrong.append(rival)
     if sheets:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
@@ -117,6 +119,8 @@ def run(path: Path) -> list[str]:
             if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
                 probed = (settings.get("probe") or {}) | {"kind": about["kind"]}
                 attempt(lambda file=file, labels=labels, probed=probed: _can_be_probed(file, labels, probed))
+            if _clustered(settings.get("cluster")) and about["kind"] == "classes":
+                attempt(lambda file=file, labels=labels: _clusters(file, labels, settings.get("cluster")))
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
@@ -248,6 +252,30 @@ def _finetuned(settings: dict[str, Any], embedded: list[Any], runs: dict[str, An
         if key in tuned and getattr(ours, key) != getattr(theirs, key):
             wrong.append(f"finetune.{key}: differs from probe.{key}, so the rows would not be the same; leave it out")
     return wrong
+
+
+def _clustered(mapping: Any) -> bool:
+    """Whether anything is to be clustered, by a section without mistakes."""
+    wanted = isinstance(mapping, dict) and bool(mapping.get("algorithms"))
+    return wanted and not config.mistakes(cluster.Settings, mapping, "cluster")
+
+
+def _rival(mapping: Any, runs: dict[str, Any], baselines: Any) -> str | None:
+    """A mistake where the rival of the clusters is none of the embeddings."""
+    if not _clustered(mapping):
+        return None
+    rival = config.build(cluster.Settings, mapping, "cluster").rival
+    names = [*map(str, runs), *(map(str, baselines) if isinstance(baselines, list) else ())]
+    if not rival or rival in names:
+        return None
+    return f"cluster.rival {rival!r}: is no run or baseline ({', '.join(names)})"
+
+
+def _clusters(path: str, labels: Any, mapping: Any) -> None:
+    settings = config.build(cluster.Settings, mapping, "cluster")
+    message = _mistake(lambda: cluster.prepare(labels, settings))
+    if message:
+        raise InputError(f"{path}: {message}")
 
 
 def _known(path: str, labels: Any, genomes: Any, sheet: str) -> None:

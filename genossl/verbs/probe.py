@@ -21,7 +21,7 @@ from genossl.evaluation import forest, heads, kinds, saved_head, splits, subsets
 from genossl.evaluation.predictions import read as read_predictions
 from genossl.evaluation.results import Result, measure, over_draws
 from genossl.evaluation.subsets import Subset
-from genossl.evaluation.table import read_table
+from genossl.evaluation.table import join
 from genossl.evaluation.tasks import Task
 from genossl.evaluation.verdict import END_TO_END
 from genossl.genome.labels import read_labels
@@ -171,25 +171,6 @@ def prepare(labels: pd.DataFrame, settings: Settings, kind: tasks.Kind | None = 
     """The task as these settings draw it, with unlabelled rows where a head asks for them."""
     semi = set(settings.heads) & set(heads.SEMI_SUPERVISED)
     return tasks.prepare(labels, settings, settings.unlabelled if semi else 0, kind)
-
-
-def join(path: Path, ids: np.ndarray) -> np.ndarray:
-    """The vectors (N, D) of the labelled ids, in their order; vectors without a label are ignored.
-
-    Raises InputError where an id has no vector or two of them.
-    """
-    table = read_table(path)
-    names = pd.Index(table.rows["id"].astype(str))
-    if names.has_duplicates:
-        raise InputError(f"{path}: id {names[names.duplicated()][0]!r} has more than one vector")
-    at = names.get_indexer(pd.Index(ids))
-    if (missing := ids[at < 0]).size:
-        extra = names[~names.isin(ids)]
-        raise InputError(
-            f"{path}: {missing.size} of {len(ids)} labelled ids have no vector ({', '.join(missing[:5])}); "
-            f"{len(extra)} vectors have no label ({', '.join(extra[:5]) or 'none'})"
-        )
-    return np.asarray(table.vectors)[at].reshape(len(ids), -1)
 
 
 def score(path: Path, task: Task, settings: Settings, parts: Sequence[Subset] = ()) -> list[Result]:

@@ -44,8 +44,6 @@ TASK_FILES = {
     + TASK_OPTIONS[task][1::2]
     for task, given in TASKS["given"].items()
 }
-# what all later jobs read
-TASKS["labels"] = [f"{RESULTS}/tasks/{task}.tsv" for task in TASKS.index]
 RUNS = {name: spec or {} for name, spec in (config.get("runs") or {}).items()}
 # untrained encoders: name -> the run whose first weights it takes
 UNTRAINED = {"untrained": "ours"}
@@ -125,7 +123,14 @@ STRAND_TABLES = [
     for task, settings in TASK_SETTINGS.items()
     if STRANDED and settings.get("kind", "classes") == "classes"
 ]
-TARGETS = [f"{RESULTS}/report.html", *STRAND_TABLES]
+# tasks to be clustered: none where the section names no algorithm; numbers and sets of names are no clusters
+CLUSTERED = [
+    task
+    for task, settings in TASK_SETTINGS.items()
+    if (config.get("cluster") or {}).get("algorithms")
+    and settings.get("kind", "classes") == "classes"
+]
+TARGETS = [f"{RESULTS}/report.html"]
 
 
 wildcard_constraints:
