@@ -190,8 +190,8 @@ def test_the_paragraph_says_what_is_known_and_nothing_else() -> None:
         "from 0.1, 1 on validation rows, with 10 and all labels per class in up to 5 draws of labels; compared were "
         "ours and kmer5.",
         "On the task t (2 classes; 900 train, 100 test rows) and the task u (2 classes; 900 train, 100 test rows), "
-        "scores are balanced accuracy on test rows, with 95 % percentile intervals of a bootstrap of 1,000 replicates that "
-        "resamples groups; two embeddings were compared by the interval of their paired difference.",
+        "scores are balanced accuracy on test rows, with 95 % percentile intervals of a bootstrap of 1,000 replicates "
+        "that resamples groups; two embeddings were compared by the interval of their paired difference.",
         "Software: genossl 1, torch 2.",
     ]
     assert (

@@ -82,23 +82,28 @@ def test_a_forest_puts_differences_in_order_of_size() -> None:
     assert [dot["fill"] for dot in dots] == [figures.OUTCOMES["yes"], figures.OUTCOMES["no"], "#fff"]  # ring: a tie
 
 
+def dotted(figure: str) -> list[tuple[float, float]]:
+    """Where the dots of the first line stand."""
+    path = next(path["d"] for path in shapes(figure, "path") if path["d"].endswith("h0"))
+    return [(float(x), float(y)) for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", path)]
+
+
 def test_counts_are_spaced_by_their_logarithm() -> None:
     rows = pd.DataFrame(
         {"embedding": "a", "shots": ["1", "10", "100"], "value": [0.1, 0.2, 0.4], "low": 0.1, "high": 0.4}
     )
-    dots = shapes(figures.label_efficiency({"x": rows}, ["a"], {}, "score", "labels"), "circle")
-    (x1, y1), (x2, y2), (x3, y3) = [(float(d["cx"]), float(d["cy"])) for d in dots[:3]]
+    (x1, y1), (x2, y2), (x3, y3) = dotted(figures.label_efficiency({"x": rows}, ["a"], {}, "score", "labels"))
     assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2)
     assert (y1 - y3) / (y1 - y2) == pytest.approx(3, abs=0.05)
 
 
 def test_a_score_below_zero_is_drawn() -> None:
-    rows = pd.DataFrame(
-        {"embedding": "a", "shots": ["1", "10"], "value": [-0.8, 0.2], "low": [-1.1, 0.1], "high": [-0.5, 0.3]}
-    )
+    values = {"value": [-0.8, 0.2], "low": [-1.1, 0.1], "high": [-0.5, 0.3]}
+    rows = pd.DataFrame({"embedding": "a", "shots": ["1", "10"], **values})
     drawn = figures.label_efficiency({"x": rows}, ["a"], {}, "R²", "labelled rows")
     height = float(ElementTree.fromstring(drawn).attrib["viewBox"].split()[3])
-    assert all(0 < float(dot["cy"]) < height for dot in shapes(drawn, "circle"))
+    assert len(dotted(drawn)) == 2
+    assert all(0 < y < height for _, y in dotted(drawn))
     assert "−1.0" in texts(drawn)
 
 

@@ -149,7 +149,7 @@ def write_scores(
     )
 
 
-def write_embeddings(folder: Path, task: str, classes: tuple[str, ...], n: int = 300) -> None:
+def write_embeddings(folder: Path, task: str, classes: tuple[str, ...], n: int = 120) -> None:
     rng = np.random.default_rng(1)
     labels = [classes[i % len(classes)] for i in range(n)]
     rows = pd.DataFrame(

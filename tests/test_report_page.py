@@ -230,14 +230,14 @@ def test_many_tasks_stay_small_and_folded(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(report.figures, "two_dimensions", spread)  # t-SNE is the time of the test, not its subject
     folder = report_data.write(tmp_path / "wide", report_data.Plan(tasks=8, rows=600))
-    report.run(folder, tmp_path / "r.html", report.Settings(all_map_rows=8 * 240))  # what is left to each of 50
-    assert set(laid_out) == {240}
+    report.run(folder, tmp_path / "r.html", report.Settings(all_map_rows=8 * 160))  # what is left to each of 50
+    assert set(laid_out) == {160}
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<details class="task"[^>]* open', text)) == report.OPEN
     assert len(re.findall(r'<details class="task"', text)) == 8
     parts = re.split(r'<details class="task"', text)[1:]
     assert max(map(len, parts[:-1])) < 290_000
-    assert report.Settings().all_map_rows // 50 == 240
+    assert report.Settings().all_map_rows // 50 == 160
 
 
 def test_everything_that_lies_beside_the_scores_is_shown(folder: Path) -> None:

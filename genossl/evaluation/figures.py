@@ -242,8 +242,7 @@ def label_efficiency(
             points = [axes.at(*p) for p in zip(at, line["value"], strict=True)]
             first = name == order[0]
             page.line(points, ink, 3 if first else 1.8, DASHES[kmers.index(name) % 4] if name in kmers else "")
-            for point in points:
-                page.dot(*point, ink, 4 if first else 2.4)
+            page.dots(points, ink, 4 if first else 2.4)
     for i, cells in enumerate(rows):
         for across, k in cells:
             name, y = order[k], height + 22 * i + 4

@@ -89,6 +89,11 @@ class Drawing:
         inside = f"><title>{escaped(title)}</title></circle>" if title else "/>"
         self.parts.append(f'<circle cx="{short(x)}" cy="{short(y)}" r="{short(r)}" {paint}{inside}')
 
+    def dots(self, points: Iterable[tuple[float, float]], ink: str, r: float) -> None:
+        """Dots of one size as one path: the round caps of lines without length."""
+        d = "".join(f"M{short(x)} {short(y)}h0" for x, y in points)
+        self.parts.append(f'<path d="{d}" stroke="{ink}" stroke-width="{short(2 * r)}" stroke-linecap="round"/>')
+
     def cloud(self, points: Iterable[tuple[float, float, str]], ink: str, shape: int = 0) -> None:
         """Marks of one colour and shape, each with a title that the pointer reads: (x, y, title)."""
         mark = SHAPES[shape % len(SHAPES)]

@@ -74,7 +74,7 @@ class Settings:
     verdict_shots: str | int = "10"  # labels per class of the verdict; the nearest count there is, where absent
     head: str = "logistic"  # readout of the verdict, tables and confusion matrices
     map_rows: int = 1000  # test rows on a map, at most; at least 4
-    all_map_rows: int = 12_000  # on the maps of all tasks together, so that the page stays small
+    all_map_rows: int = 8_000  # on the maps of all tasks together, so that the page stays small
     seed: int = 0  # of the rows on the map and of t-SNE
     left_out: tuple[str, ...] = ()  # methods that were not compared, and why; the workflow fills this in
 
