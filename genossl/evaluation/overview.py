@@ -178,7 +178,7 @@ def against_kmers(tasks: Sequence[Scored], ours: str, head: str) -> list[str]:
     guessed = sum(estimated for _, (_, estimated) in found)
     how = "" if not guessed else " (p of the bootstrap estimated from the width of its interval)"
     chance = n / 20
-    expected = "less than 1" if chance < 1 else f"about {chance:.0f}"
+    expected = "less than 1" if chance < 1 else f"about {chance:.2g}"
     left = [
         f"{stand.count(mark)} of {count} {word if count == 1 else many}"
         for mark, count, word, many in (("yes", wins, "win", "wins"), ("no", losses, "loss", "losses"))
