@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from genossl.evaluation import figures, ranking, runs
+from genossl.evaluation import figures, names, ranking, runs
 from genossl.evaluation import verdict as judge
 from genossl.evaluation.ranking import Interval, Ranking
 from genossl.evaluation.runs import Run
@@ -24,12 +24,20 @@ def view(
     *,
     shots: str,
     head: str,
+    metrics: Mapping[str, str] | None = None,
 ) -> dict[str, Any] | None:
-    """What the section shows; None where no methods were compared. `scores`: task -> its tidy scores."""
+    """What the section shows; None where no methods were compared.
+
+    `scores`: task -> its tidy scores; `metrics`: task -> its primary metric, balanced accuracy where not named.
+    """
     groups = runs.groups(found)
     rows = {run.name: runs.summary(run) for run in groups}
     nulls = runs.nulls(found)
-    tasks = [_task(results, name, table, rows, nulls, shots, head) for name, table in scores.items()]
+    metrics = metrics or {}
+    tasks = [
+        _task(results, name, table, rows, nulls, shots, head, metrics.get(name, judge.METRIC))
+        for name, table in scores.items()
+    ]
     tasks = [task for task in tasks if task]
     if not (groups or nulls or tasks or left_out):
         return None
@@ -38,6 +46,7 @@ def view(
         "tasks": tasks,
         "groups": list(rows.values()),
         "seeds": max((run.seeds for run in groups), default=0),
+        "measure": ranking.listed(list(dict.fromkeys(task["measure"] for task in tasks)) or ["score"]),
         "bases": _range([row["bases"] for row in rows.values()]),
         "losses": figures.losses(logs) if logs else None,
         "nulls": [_null(runs.null_control(run), tasks) for run in nulls],
@@ -60,16 +69,17 @@ def _task(
     nulls: Sequence[Run],
     wanted: str,
     head: str,
+    metric: str,
 ) -> dict[str, Any] | None:
-    means = judge.means(scores, head)
+    means = judge.means(scores, head, metric)
     compared = means[[(ranking.group_of(str(row)) or ("", None))[1] is not None for row in means["embedding"]]]
     if compared.empty:
         return None
     counts = sorted(set(compared["shots"]), key=judge.shots_order)
     shots = judge.nearest_shots(counts, wanted)
-    ranked = ranking.rank(ranking.by_seed(scores, shots, head))
+    ranked = ranking.rank(ranking.by_seed(scores, shots, head, metric))
     values = dict(zip(*(means.loc[means["shots"] == shots, c] for c in ("embedding", "value")), strict=True))
-    profile = judge.best_kmers(scores, shots, head)
+    profile = judge.best_kmers(scores, shots, head, metric)
     own = _untrained(results, name, [n for n in values if ranking.UNTRAINED.fullmatch(n)], ranked, rows)
     references = {untrained: float(values[untrained]) for untrained in dict.fromkeys(own.values())}
     if profile:
@@ -94,6 +104,7 @@ def _task(
     sentences = [ranking.against(best, values[profile], f"the best k-mer profile ({profile})")] if profile else []
     return {
         "name": name,
+        "measure": names.metric(metric),
         "shots": shots,
         "labels": judge.labels(shots),
         "headline": ranking.headline(ranked, shots),
@@ -101,12 +112,12 @@ def _task(
         "enough": any(s.rank for s in ranked.standings),
         "table": table,
         "kmers": {"name": profile, "value": float(values[profile])} if profile else None,
-        "figure": figures.ranked(ranked.standings, references, key),
-        "costs": figures.costs(costs, key) if any(c[2] or c[3] for c in costs) else None,
+        "figure": figures.ranked(ranked.standings, references, key, names.metric(metric)),
+        "costs": figures.costs(costs, key, names.metric(metric)) if any(c[2] or c[3] for c in costs) else None,
         "pairs": [_pair(pair) for pair in ranked.pairs],
         "note": ranking.pairs_note(ranked),
         "counts": counts,
-        "efficiency": _efficiency(scores, ranked, counts, head),
+        "efficiency": _efficiency(scores, ranked, counts, head, metric),
         "null_scores": {run.name: values.get(run.name) for run in nulls},
     }
 
@@ -158,9 +169,11 @@ def _pair(pair: ranking.Pair) -> dict[str, Any]:
     return {"sentence": ranking.sentence(pair), "outcome": outcome, "n": d.n, "holm": pair.holm, **numbers}
 
 
-def _efficiency(scores: pd.DataFrame, ranked: Ranking, counts: Sequence[str], head: str) -> list[dict[str, Any]]:
+def _efficiency(
+    scores: pd.DataFrame, ranked: Ranking, counts: Sequence[str], head: str, metric: str
+) -> list[dict[str, Any]]:
     """Means over seeds at every label count, in the order of the ranking."""
-    by_count = {shots: ranking.rank(ranking.by_seed(scores, shots, head)).standings for shots in counts}
+    by_count = {shots: ranking.rank(ranking.by_seed(scores, shots, head, metric)).standings for shots in counts}
     cells = {(s.group, shots): s.score for shots, standings in by_count.items() for s in standings}
     best = {shots: max((s.score.mean for s in standings), default=math.nan) for shots, standings in by_count.items()}
     return [

@@ -1,15 +1,17 @@
 """Scores, logs and counts -> one HTML file that opens anywhere and says first whether pretraining helped.
 
-Reads results/<collection>/{store,runs,embeddings,scores}; whatever is missing is said in the page. Figures are inline
-SVG; the page holds no script and may load nothing (Content-Security-Policy). Names from users' files are escaped.
+Reads results/<collection>/{store,runs,embeddings,scores,tasks,audit,clusters,benchmarks}; what is missing is said in
+the page or left out. Figures are inline SVG. The page may load nothing, and runs the one script that it came with
+and no other (Content-Security-Policy with its hash). Names from users' files are escaped wherever they stand.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import importlib.resources
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,19 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.evaluation import compared, figures, ranking, runs, splits
+from genossl.evaluation import (
+    audited,
+    compared,
+    drilldown,
+    figures,
+    names,
+    overview,
+    paragraph,
+    ranking,
+    runs,
+    speed,
+    splits,
+)
 from genossl.evaluation import verdict as judge
 from genossl.evaluation.runs import Run
 from genossl.evaluation.table import read_table
@@ -29,36 +43,20 @@ SCORES = ("task", "embedding", "head", "shots", "draw", "metric", "value", "low"
 COMPARISONS = ("task", "head", "shots", "metric", "embedding", "baseline", "difference", "low", "high", "n")
 CONFUSION = ("task", "embedding", "head", "shots", "label", "predicted", "count")
 LOG = ("step", "split", "loss", "top1", "candidates", "bases")
-NAMES = {
-    "ours": "ours (pretrained)",
-    "untrained": "same encoder, untrained",
-    "paper": "published network, at this budget",
-    "kmer_mlp": "k-mer MLP, same contrast, no recurrence",
-    "gc": "GC content",
-    "same_strand": "target not reverse-complemented",
-    "one_length": "one target length",
-    "many_lengths": "many target lengths",
-}
-METRICS = {
-    "macro_f1": "Macro-F1",
-    "mcc": "Matthews correlation",
-    "auroc": "AUROC",
-    "spearman": "Spearman's rank correlation",
-    "pearson": "Pearson's correlation",
-    "rmse": "Root mean squared error (less is better)",
-}
-BESIDE = (".comparisons.tsv", ".confusion.tsv", ".efficiency.tsv", ".calibration.tsv", ".subsets.tsv", ".strand.tsv")
-HEADS = {
-    "logistic": "logistic regression",
-    "knn": "nearest neighbours",
-    "label_spreading": "label spreading",
-    "self_training": "self-training",
-    "yarowsky": "Yarowsky's rules",
-    "mlp": "a layer of 64 units",
-    "forest": "random forest",
-    "end_to_end": "networks trained end to end",
+OTHER_METRICS = tuple(name for name in names.METRICS if name not in ("ari", "nmi"))
+MEASURES = {  # of tasks that are not judged by balanced accuracy, which the page explains anyway
+    "average_precision": "the area under the curve of precision against recall, averaged over labels; the share of "
+    "rows that have a label is guessing, 1 is perfect.",
+    "r2": "the share of the variance of the true numbers that the predictions explain; 1 is perfect, 0 is no better "
+    "than always saying the mean, below 0 is worse than that.",
+    "auroc": "how often a row of a class is ranked above a row of another; 0.5 is guessing, 1 is perfect.",
+    "macro_f1": "the harmonic mean of precision and recall, averaged over classes; 1 is perfect.",
+    "mcc": "the correlation of true and predicted classes; 0 is guessing, 1 is perfect.",
+    "spearman": "the correlation of the ranks of true and predicted numbers; 0 is guessing, 1 is perfect.",
+    "pearson": "the correlation of true and predicted numbers; 0 is guessing, 1 is perfect.",
 }
 ROWS_SHOWN = 1000  # of the genome table; a page with more is slow to open and nobody reads it
+OPEN = 3  # tasks that are unfolded, and whose verdicts stand at the top
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +74,7 @@ class Settings:
     verdict_shots: str | int = "10"  # labels per class of the verdict; the nearest count there is, where absent
     head: str = "logistic"  # readout of the verdict, tables and confusion matrices
     map_rows: int = 1000  # test rows on a map, at most; at least 4
+    all_map_rows: int = 8_000  # on the maps of all tasks together, so that the page stays small
     seed: int = 0  # of the rows on the map and of t-SNE
     left_out: tuple[str, ...] = ()  # methods that were not compared, and why; the workflow fills this in
 
@@ -89,6 +88,23 @@ class Task:
     scores: pd.DataFrame
     comparisons: pd.DataFrame
     confusion: pd.DataFrame
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)  # tasks/<task>.json: kind, strand, description
+    beside: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)  # the tables of drilldown.TABLES
+
+    @property
+    def kind(self) -> str:
+        """What its labels are: classes, multilabel or regression."""
+        return judge.asked(self.about | self.record)["kind"]
+
+    @property
+    def metric(self) -> str:
+        """The metric that its verdict goes by."""
+        return judge.asked(self.record)["metric"]
+
+    @property
+    def per(self) -> str:
+        """What a count of labels counts: classes get as many each."""
+        return "labels per class" if self.kind == "classes" else "labelled rows"
 
 
 def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path] | None = None) -> list[str]:
@@ -107,24 +123,17 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
         raise InputError(
             f"{results}: nothing to report; looked for store/store.json, runs/*/encoder.json and scores/*.tsv"
         )
-    told = [task_view(results, plain(task), settings, (labels or {}).get(task.name)) for task in tasks]
-    scores = {task.name: task.scores for task in tasks}
+    rows = max(4, min(settings.map_rows, settings.all_map_rows // max(len(tasks), 1)))
+    told = [
+        task_view(results, plain(task), dataclasses.replace(settings, map_rows=rows), (labels or {}).get(task.name))
+        for task in tasks
+    ]
     methods = compared.view(
-        results, found, scores, settings.left_out, shots=str(settings.verdict_shots), head=settings.head
-    )
+        results, found, {task.name: task.scores for task in tasks}, settings.left_out,
+        shots=str(settings.verdict_shots), head=settings.head, metrics={task.name: task.metric for task in tasks},
+    )  # fmt: skip
     headlines = {task["name"]: task["headline"] for task in methods["tasks"]} if methods else {}
-    page = render(
-        {
-            "collection": results.resolve().name,
-            "tasks": told,
-            "genomes": genomes_view(results),
-            "pretraining": runs_view(found),
-            "compared": methods,
-            "headlines": headlines,
-            "records": records_view(results),
-            "settings": dataclasses.asdict(settings),
-        }
-    )
+    page = render(context(results, found, tasks, told, methods, headlines, settings))
     with atomic(out, "w") as stream:
         stream.write(page)
     inputs = {f"scores/{task.name}": results / "scores" / f"{task.name}.tsv" for task in tasks}
@@ -136,16 +145,84 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     return [prefix[name] + line for name, found in lines.items() for line in found]
 
 
+def context(
+    results: Path, found: list[Run], tasks: list[Task], told: list[dict[str, Any]], methods: dict[str, Any] | None,
+    headlines: dict[str, str], settings: Settings,
+) -> dict[str, Any]:  # fmt: skip
+    """All that the template shows."""
+    scored = [
+        overview.Scored(
+            name=task.name, anchor=view["anchor"], kind=task.kind, metric=task.metric, shots=view["verdict"].shots,
+            outcome=view["verdict"].outcome, scores=task.scores, comparisons=task.comparisons,
+        )
+        for task, view in zip(tasks, told, strict=True)
+    ]  # fmt: skip
+    for i, view in enumerate(told):
+        view["open"] = i < OPEN
+    genomes, audit, records = genomes_view(results), audited.view(results), records_view(results)
+    described = [
+        {"name": task.name, "record": task.record, "metric": task.metric, "per": task.per,
+         "embeddings": names.in_order(judge.means(task.scores, settings.head, task.metric)["embedding"])}
+        for task in tasks
+    ]  # fmt: skip
+    return {
+        "collection": results.resolve().name,
+        "tasks": told,
+        "led": len(told) <= OPEN,
+        "overview": overview.view(scored, settings.ours, settings.head) if len(told) > 1 else None,
+        "genomes": genomes,
+        "audit": audit,
+        "pretraining": runs_view(found),
+        "compared": methods,
+        "headlines": headlines,
+        "speed": speed.view(results),
+        "measures": {names.METRICS[m]: MEASURES[m] for m in MEASURES if m in {task.metric for task in tasks}},
+        "paragraph": paragraph.sentences(
+            genomes=genomes, found=found, tasks=described, audit=audit, versions=records["versions"],
+            ours=settings.ours, head=settings.head,
+        ),
+        "records": records,
+        "ours": settings.ours,
+        "head": names.head(settings.head),
+        "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+
+
 def render(context: dict[str, Any]) -> str:
-    """The template with every name escaped; a value it lacks is an error, not an empty place."""
+    """The template with every name escaped; a value it lacks is an error, not an empty place.
+
+    The script is the same for all reports and holds nothing of theirs: its hash lets it run, and nothing else can.
+    """
     import jinja2
 
+    folder = importlib.resources.files("genossl.verbs")
+
+    def read(name: str) -> str:
+        place = folder if name == "report.html.j2" else folder.joinpath("page")
+        return place.joinpath(name).read_text(encoding="utf-8")
+
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(read),
     )
     environment.globals |= {"duration": duration, "flops": runs.flops, "known": lambda x: x is not None and x == x}
-    template = importlib.resources.files("genossl.verbs").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(context)
+    environment.globals |= {"shortly": lambda x: f"{x:.3f}".replace("-", "−"), "plainly": plainly}
+    script = read("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    told = {"script": _safe(script), "style": _safe(read("page.css")), "script_hash": _safe(f"sha256-{digest}")}
+    return environment.get_template("report.html.j2").render(context | told)
+
+
+def plainly(value: Any) -> str:
+    """A number of an audit as people write it; text as it is, and a dash for none."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}".replace("-", "−")
 
 
 # ---- what lies on disk
@@ -159,31 +236,30 @@ def read_runs(results: Path) -> list[Run]:
         log = folder / "log.tsv"
         if record.is_file() or log.is_file():
             found.append(Run(name=folder.name, record=read_json(record) if record.is_file() else {}, log=_log(log)))
-    order = in_order([run.name for run in found])
+    order = names.in_order([run.name for run in found])
     return sorted(found, key=lambda run: order.index(run.name))
 
 
 def _log(path: Path) -> pd.DataFrame | None:
-    if not _has_rows(path):
+    if not drilldown.has_rows(path):
         return None
     log = read_sheet(path, LOG)
     return _numeric(log, [str(name) for name in log if name != "split"])
 
 
-def _has_rows(path: Path) -> bool:
-    """Whether a table is there and holds more than its header line."""
-    return path.is_file() and "\n" in path.read_text(encoding="utf-8").strip()
-
-
 def read_tasks(results: Path) -> list[Task]:
     """Every scores/<task>.tsv with what lies beside it."""
     folder = results / "scores"
-    paths = [path for path in sorted(folder.glob("*.tsv")) if not path.name.endswith(BESIDE)]
+    found = {path.name.removesuffix(".tsv") for path in folder.glob("*.tsv")}
+    beside = {f"{name}.{table}" for name in found for table in ("comparisons", "confusion", *drilldown.TABLES)}
+    paths = [folder / f"{name}.tsv" for name in sorted(found - beside)]
     return [
         Task(
             name=path.name.removesuffix(".tsv"),
             record=_record(path.with_suffix(".json")),
-            scores=_numeric(read_sheet(path, SCORES), ["value", "low", "high", "n"]),
+            about=_record(results / "tasks" / path.with_suffix(".json").name),
+            beside=drilldown.beside(path),
+            scores=_numeric(read_sheet(path, SCORES, comments=False), ["value", "low", "high", "n"]),
             comparisons=_numeric(
                 _optional(path.with_suffix(".comparisons.tsv"), COMPARISONS), ["difference", "low", "high", "n"]
             ),
@@ -205,9 +281,9 @@ def plain(task: Task) -> Task:
 
 
 def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not _has_rows(path):
+    if not drilldown.has_rows(path):
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
-    return read_sheet(path, columns)
+    return read_sheet(path, columns, comments=False)
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -219,25 +295,6 @@ def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 
 # ---- words
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Ours, trained baselines, variants, untrained, k-mer profiles by k, GC: the order of all tables and legends."""
-    first = {"ours": 0, "kmer_mlp": 1, "paper": 2, "untrained": 5, "gc": 7}
-
-    def key(name: str) -> tuple[int, int, str]:
-        kmer = re.match(r"kmer(\d+)$", name)
-        return (6, int(kmer[1]), name) if kmer else (first.get(name, 3 if name in NAMES else 4), 0, name)
-
-    return sorted(set(names), key=key)
-
-
-def named(name: str, settings: Settings | None = None) -> str:
-    """What a reader sees for a row: "kmer5" -> "5-mer profile"."""
-    if settings and name == settings.ours:
-        return NAMES["ours"]
-    kmer = re.match(r"kmer(\d+)$", name)
-    return f"{kmer[1]}-mer profile" if kmer else NAMES.get(name, name)
 
 
 def duration(seconds: float) -> str:
@@ -298,11 +355,11 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
         return None
     own, groups = runs.own(found), runs.groups(found)
     logs = {run.name: run.log for run in own if run.log is not None}
-    names = {run.name: named(run.name) for run in [*own, *groups]}
-    rows = [runs.summary(run) | {"name": names[run.name]} for run in [*own, *groups]]
+    titles = {run.name: names.row(run.name) for run in [*own, *groups]}
+    rows = [runs.summary(run) | {"name": titles[run.name]} for run in [*own, *groups]]
     every = [run.log for run in found if run.log is not None]
     return {
-        "figure": _safe(figures.pretraining(logs, names)) if logs else None,
+        "figure": _safe(figures.pretraining(logs, titles)) if logs else None,
         "has_logs": bool(every),
         "has_validation": any((log["split"] == "validation").any() for log in every),
         "rows": rows,
@@ -313,75 +370,114 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
 
 def task_view(results: Path, task: Task, settings: Settings, labels: Path | None) -> dict[str, Any]:
     """Everything the page says about one task."""
-    s, scores, comparisons = settings, task.scores, task.comparisons
+    s, scores, metric = settings, task.scores, task.metric
     unit = str(task.record.get("unit", ""))
-    asked = judge.asked(task.record)
-    metric = asked["metric"]
-    verdict = judge.verdict(
-        scores,
-        comparisons,
-        ours=s.ours,
-        untrained=s.untrained,
-        shots=str(s.verdict_shots),
-        head=s.head,
-        unit=unit,
-        **asked,
-    )
+    pairs = task.comparisons[(task.comparisons["metric"] == metric) & (task.comparisons["head"] == s.head)]
+    known: dict[str, Any] = {"ours": s.ours, "head": s.head, "metric": metric, "kind": task.kind}
+    verdict = judge.verdict(scores, pairs, untrained=s.untrained, shots=str(s.verdict_shots), unit=unit, **known)
     rows = judge.means(scores, s.head, metric)
-    order = in_order(rows["embedding"])
+    order = names.in_order(rows["embedding"])
     if s.ours in order:
         order = [s.ours, *[name for name in order if name != s.ours]]
     shots = sorted(set(rows["shots"]), key=judge.shots_order)
-    most = shots[-1] if shots else ""
     profile = judge.best_kmers(scores, verdict.shots, s.head, metric)
-    line = judge.crossover(scores, comparisons, ours=s.ours, head=s.head, **asked)
-    second = judge.others(scores, comparisons, shots=verdict.shots, ours=s.ours, mlp=s.kmer_mlp, head=s.head, **asked)
-    known = [
-        judge.compare(scores, comparisons, s.ours, name, verdict.shots, s.head, metric)
-        for name in order
-        if name != s.ours
-    ]
+    line = judge.crossover(scores, pairs, **known)
+    second = judge.others(scores, pairs, shots=verdict.shots, mlp=s.kmer_mlp, **known)
     caution = _caution(results, task, s, labels)
     if verdict.outcome != "unknown" and (seeds := _seeds(results, s.ours)):
         caution = f"{caution} {judge.seeds_caution(seeds)}".strip()
-    key = figures.key_of(task.name)
-    names = {name: named(name, s) for name in order}
-    measured = [c for c in known if c]
+    titles = {name: names.row(name, s.ours) for name in order}
     return {
         "name": task.name,
-        "anchor": f"task-{key}",
+        "anchor": f"task-{figures.key_of(task.name)}",
+        "kind": names.KINDS.get(task.kind, task.kind),
         "verdict": verdict,
         "word": judge.WORDS[verdict.outcome],
+        "labels": judge.labels(verdict.shots, task.kind) if verdict.shots else "",
+        "measure": names.metric(metric),
+        "per": task.per,
         "rest": verdict.sentence.partition(": ")[2],
         "crossover": line,
         "second": second,
+        "corrected": judge.corrected(scores, pairs, shots=verdict.shots, **known),
         "caution": caution,
         "findings": [f"{verdict.sentence} {caution}".rstrip(), line, second],
-        "tiles": _tiles(rows, verdict.shots, names, s, profile, task.record),
-        "forest": _safe(figures.forest(measured, names, s.ours)) if measured else None,
-        "curves": _curves(scores, s, order, names, key, metric),
+        "tiles": _tiles(rows, verdict.shots, titles, s, profile, task),
         "shots": shots,
-        "numbers": [_number_rows(scores, order, shots, head, metric, s) for head in _heads(scores, s)],
-        "other_metrics": [
-            _number_rows(scores, order, shots, s.head, m, s)
-            for m in METRICS
-            if m != metric and (scores["metric"] == m).any()
-        ],
-        "differences": _differences(
-            scores, comparisons, [n for n in order if n not in (s.ours, *s.ablations)], shots, s, metric
-        ),
-        "ablations": _differences(
-            scores, comparisons, [name for name in s.ablations if name in order], shots, s, metric
-        ),
-        "confusion": _confusion(task, s, most, key),
+        **_figures(results, task, pairs, s, labels, order, titles, verdict.shots, shots[-1] if shots else ""),
+        **_tables(task, pairs, s, order, shots),
+        **_beside(results, task, s, order, titles, verdict.shots, shots, profile),
+        "methods": _methods(task.record, _heads(scores, s), task.per, unit, verdict.scope),
+    }
+
+
+def _figures(
+    results: Path, task: Task, pairs: pd.DataFrame, s: Settings, labels: Path | None, order: list[str],
+    titles: dict[str, str], shots: str, most: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The figures of a task; None where there is nothing to draw."""
+    pairs = pairs[pairs["embedding"] == s.ours]
+    known = judge.means(task.scores, s.head, task.metric)
+    found = [judge.compare(known, pairs, s.ours, n, shots, s.head, task.metric) for n in order if n != s.ours]
+    measured, measure = [c for c in found if c], names.metric(task.metric)
+    matrices = _matrices(task, s, most)
+    profile = judge.best_kmers(task.scores, shots, s.head, task.metric)
+    return {
+        "forest": _safe(figures.forest(measured, titles, s.ours, measure)) if measured else None,
+        "curves": _curves(task, s, order, titles),
+        "confusion": _safe(figures.confusion(matrices)) if matrices else None,
+        "classes": drilldown.classes(matrices),
         "most": most,
-        "map": _map(results, task, s, profile, labels, key),
-        "methods": _methods(task.record, unit, verdict.scope),
+        "map": _map(results, task, s, profile, labels),
+    }
+
+
+def _tables(task: Task, pairs: pd.DataFrame, s: Settings, order: list[str], shots: list[str]) -> dict[str, Any]:
+    """Scores of every head and metric, and what ours is ahead by."""
+    others = [m for m in OTHER_METRICS if m != task.metric and (task.scores["metric"] == m).any()]
+    baselines = [name for name in order if name not in (s.ours, *s.ablations)]
+    return {
+        "numbers": [_number_rows(task, order, shots, head, task.metric, s) for head in _heads(task.scores, s)],
+        "other_metrics": [_number_rows(task, order, shots, s.head, metric, s) for metric in others],
+        "differences": _differences(task, pairs, baselines, shots, s),
+        "ablations": _differences(task, pairs, [name for name in s.ablations if name in order], shots, s),
+    }
+
+
+def _beside(
+    results: Path, task: Task, s: Settings, order: list[str], titles: dict[str, str], at: str, shots: list[str],
+    profile: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What lies beside the scores: subsets, saved labels, calibration, strands, clusters, models trained end to end."""
+    tables, metric = task.beside, task.metric
+    key = [name for name in dict.fromkeys((s.ours, s.untrained, profile)) if name in order]
+    policy = str(task.record.get("strand") or task.about.get("strand") or "")
+    found: dict[str, Any] = dict.fromkeys(("subsets", "calibration", "strand"))
+    if "subsets" in tables:
+        found["subsets"] = drilldown.subsets(tables["subsets"], task.scores, key, at, s.head, metric)
+    if "calibration" in tables:
+        two = [name for name in key if name != s.untrained]
+        found["calibration"] = drilldown.calibration(tables["calibration"], two, titles, order, at, s.head)
+    if "strand" in tables:
+        found["strand"] = drilldown.strand(tables["strand"], order, policy)
+    saved, asked = tables.get("efficiency"), (s.ours, profile, s.head, task.per)
+    return {
+        **found,
+        "saved": [] if saved is None else drilldown.efficiency(saved, *asked),
+        "saved_first": "" if saved is None else drilldown.headline(saved, *asked),
+        "clusters": drilldown.clusters(results / "clusters", task.name, order),
+        "trained": drilldown.end_to_end(task.scores, task.comparisons, key, shots, s.head, metric, task.kind),
+        "policy": policy,
+        "kind_word": names.KINDS.get(task.kind, task.kind),
+        "description": str(task.about.get("description") or ""),
+        "told": [str(note) for note in task.about.get("notes") or []],
+        "path": f"scores/{task.name}.tsv",
+        "confusion_path": f"scores/{task.name}.confusion.tsv",
     }
 
 
 def _heads(scores: pd.DataFrame, settings: Settings) -> list[str]:
-    return [settings.head, *sorted(set(scores["head"]) - {settings.head})]
+    return [settings.head, *sorted(set(scores["head"]) - {settings.head, names.END_TO_END})]
 
 
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -389,12 +485,7 @@ def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _tiles(
-    rows: pd.DataFrame,
-    shots: str,
-    names: dict[str, str],
-    settings: Settings,
-    profile: str | None,
-    record: dict[str, Any],
+    rows: pd.DataFrame, shots: str, titles: dict[str, str], settings: Settings, profile: str | None, task: Task
 ) -> list[dict[str, str]]:
     """The values behind the verdict, side by side."""
     values = {row["embedding"]: row for row in _lines(rows) if row["shots"] == shots}
@@ -402,31 +493,33 @@ def _tiles(
     for name in filter(None, (settings.ours, settings.untrained, profile)):
         if name in values:
             row = values[name]
-            word = f"best k-mers ({named(name)})" if name == profile else names[name]
-            interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            tiles.append({"value": f"{row['value']:.3f}", "name": word, "note": interval})
-    classes = record.get("classes")
-    if isinstance(classes, list) and len(classes) > 1 and judge.asked(record)["kind"] == "classes":
+            word = f"best k-mers ({names.row(name)})" if name == profile else titles[name]
+            interval = f"{judge.minus(row['low'])} to {judge.minus(row['high'])}"
+            tiles.append({"value": judge.minus(row["value"]), "name": word, "note": interval})
+    classes = task.record.get("classes")
+    if task.metric == judge.METRIC and isinstance(classes, list) and len(classes) > 1:
         tiles.append({"value": f"{1 / len(classes):.3f}", "name": "guessing", "note": f"1 of {len(classes)} classes"})
     return tiles
 
 
-def _curves(
-    scores: pd.DataFrame, settings: Settings, order: list[str], names: dict[str, str], key: str, metric: str
-) -> Any:
-    panels = {
-        HEADS.get(head, head).capitalize(): judge.means(scores, head, metric) for head in _heads(scores, settings)
+def _curves(task: Task, settings: Settings, order: list[str], titles: dict[str, str]) -> Any:
+    found = {
+        names.head(head, task.kind): judge.means(task.scores, head, task.metric)
+        for head in _heads(task.scores, settings)
     }
-    panels = {title: rows for title, rows in panels.items() if len(rows)}
-    return _safe(figures.label_efficiency(panels, order, names, key)) if panels else None
+    panels = {f"{title[:1].upper()}{title[1:]}": rows for title, rows in found.items() if len(rows)}
+    if not panels:
+        return None
+    return _safe(figures.label_efficiency(panels, order, titles, names.metric(task.metric), task.per))
 
 
 def _number_rows(
-    scores: pd.DataFrame, order: list[str], shots: list[str], head: str, metric: str, settings: Settings
+    task: Task, order: list[str], shots: list[str], head: str, metric: str, settings: Settings
 ) -> dict[str, Any]:
-    """A table of values with intervals: a row per embedding, a column per label count, the largest of each marked."""
-    found = {(row["embedding"], row["shots"]): row for row in _lines(judge.means(scores, head, metric))}
-    best = {count: max((row["value"] for (_, s), row in found.items() if s == count), default=None) for count in shots}
+    """A table of values with intervals: a row per embedding, a column per label count, the best of each marked."""
+    found = {(row["embedding"], row["shots"]): row for row in _lines(judge.means(task.scores, head, metric))}
+    pick = min if metric in overview.LESS_IS_BETTER else max
+    best = {count: pick((row["value"] for (_, s), row in found.items() if s == count), default=None) for count in shots}
     table = []
     for name in order:
         rows = [(found.get((name, count)), best[count]) for count in shots]
@@ -435,24 +528,21 @@ def _number_rows(
             for row, top in rows
         ]
         if any(cells):
-            table.append({"key": name, "name": named(name, settings), "ours": name == settings.ours, "cells": cells})
-    title = METRICS.get(metric, judge.spelled(metric)[:1].upper() + judge.spelled(metric)[1:])
-    return {"title": title, "head": HEADS.get(head, head), "rows": table}
+            ours = name == settings.ours
+            table.append({"key": name, "name": names.row(name, settings.ours), "ours": ours, "cells": cells})
+    title = names.METRICS.get(metric, metric)
+    return {"title": title, "head": names.head(head, task.kind), "rows": table}
 
 
 def _differences(
-    scores: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    baselines: list[str],
-    shots: list[str],
-    settings: Settings,
-    metric: str,
+    task: Task, comparisons: pd.DataFrame, baselines: list[str], shots: list[str], settings: Settings
 ) -> list[dict[str, Any]]:
     """Ours minus each baseline at every label count."""
-    table = []
+    table, pairs = [], comparisons[comparisons["embedding"] == settings.ours]
+    scores = judge.means(task.scores, settings.head, task.metric)
     for name in baselines:
         found = [
-            judge.compare(scores, comparisons, settings.ours, name, count, settings.head, metric) for count in shots
+            judge.compare(scores, pairs, settings.ours, name, count, settings.head, task.metric) for count in shots
         ]
         cells = [
             {
@@ -466,12 +556,13 @@ def _differences(
             for c in found
         ]
         if any(cells):
-            table.append({"key": name, "name": named(name, settings), "cells": cells})
+            table.append({"key": name, "name": names.row(name, settings.ours), "cells": cells})
     return table
 
 
-def _confusion(task: Task, settings: Settings, most: str, key: str) -> Any:
-    profile = judge.best_kmers(task.scores, most, settings.head)
+def _matrices(task: Task, settings: Settings, most: str) -> dict[str, pd.DataFrame]:
+    """Confusion counts of ours and of the best k-mers at the largest label count, by title; classes in their order."""
+    profile = judge.best_kmers(task.scores, most, settings.head, task.metric)
     rows = task.confusion[(task.confusion["head"] == settings.head) & (task.confusion["shots"] == most)]
     found = set(rows["label"]) | set(rows["predicted"])
     listed = task.record.get("classes")
@@ -482,17 +573,14 @@ def _confusion(task: Task, settings: Settings, most: str, key: str) -> Any:
         counts = rows[rows["embedding"] == name]
         if len(counts):
             square = counts.pivot_table(index="label", columns="predicted", values="count", aggfunc="sum", fill_value=0)
-            title = named(name, settings) if name == settings.ours else f"best k-mers: {named(name)}"
+            title = names.row(name, settings.ours)
+            title = title if name == settings.ours else f"best k-mers: {names.row(name)}"
             matrices[title] = square.reindex(index=classes, columns=classes, fill_value=0)
-    return _safe(figures.confusion(matrices, key)) if matrices else None
+    return matrices
 
 
-def _map(
-    results: Path, task: Task, settings: Settings, profile: str | None, labels: Path | None, key: str
-) -> dict[str, Any]:
+def _map(results: Path, task: Task, settings: Settings, profile: str | None, labels: Path | None) -> dict[str, Any]:
     """Maps of the test rows of ours and of the best k-mers, or the reason why there is none."""
-    if judge.asked(task.record)["kind"] != "classes":
-        return {"figure": None, "why": "The map is coloured by class, and this task has none."}
     folder = results / "embeddings" / task.name
     paths = {}
     for name in filter(None, (settings.ours, profile)):
@@ -504,8 +592,8 @@ def _map(
     sheet = labels or _labels_path(results, task)
     if sheet is None:
         return {"figure": None, "why": "The labelled table of this task was not found, so the map cannot be coloured."}
-    table = read_labels(sheet)
-    known = dict(zip(table["id"], table["label"], strict=True))
+    table = read_labels(sheet, empty=True)
+    known = dict(zip(table["id"], _groups(table["label"], task.kind), strict=True))
     wanted = _test_ids(table, task.record)
     which = "test rows" if len(wanted) < len(known) else "labelled rows (their split is not known)"
     tables = {name: read_table(path) for name, path in paths.items()}
@@ -516,13 +604,31 @@ def _map(
         return {"figure": None, "why": "Fewer than four rows of the embeddings carry a label, so there is no map."}
     if len(ids) > settings.map_rows:
         ids = ids[np.sort(np.random.default_rng(settings.seed).choice(len(ids), settings.map_rows, replace=False))]
-    points, columns = {}, {}
+    points, columns, told, places = {}, {}, {}, _places(table)
     for name, embeddings in tables.items():
         at = {identity: row for row, identity in enumerate(embeddings.rows["id"].astype(str))}
-        title = named(name, settings) if name == settings.ours else f"best k-mers: {named(name)}"
+        title = names.row(name, settings.ours) if name == settings.ours else f"best k-mers: {names.row(name)}"
         points[title] = figures.two_dimensions(np.asarray(embeddings.vectors)[[at[i] for i in ids]], settings.seed)
         columns[title] = [known[identity] for identity in ids]
-    return {"figure": _safe(figures.maps(points, columns, key)), "why": "", "rows": len(ids), "which": which}
+        told[title] = [f"{places[identity]} · {known[identity]}" for identity in ids]
+    return {"figure": _safe(figures.maps(points, columns, told)), "why": "", "rows": len(ids), "which": which}
+
+
+def _groups(label_N: pd.Series, kind: str) -> list[str]:
+    """What colours a map: labels, and of numbers the fifth that they fall into."""
+    if kind != "regression":
+        return label_N.tolist()
+    numbers = pd.to_numeric(label_N, errors="coerce").astype(float)
+    fifths = pd.qcut(numbers, 5, duplicates="drop")
+    return [f"{f.left:.3g} to {f.right:.3g}" if isinstance(f, pd.Interval) else "no number" for f in fifths]
+
+
+def _places(table: pd.DataFrame) -> dict[str, str]:
+    """Id -> contig:start-end (0-based, half-open) where the table says it, else the id."""
+    if not {"contig", "start", "end"} <= set(table):
+        return {identity: figures.shown(identity, 120) for identity in table["id"]}
+    columns = (table[name] for name in ("id", "contig", "start", "end"))
+    return {identity: figures.shown(f"{c}:{a}-{b}", 120) for identity, c, a, b in zip(*columns, strict=True)}
 
 
 def _caution(results: Path, task: Task, settings: Settings, labels: Path | None) -> str:
@@ -535,7 +641,7 @@ def _caution(results: Path, task: Task, settings: Settings, labels: Path | None)
     if "genome" not in table:
         return ""
     store = read_sheet(genomes, ("genome", "split"))
-    learnt = store["genome"][store["split"].isin(read_json(about)["pretrain"]["train_splits"])]
+    learnt = store["genome"][store["split"].isin((read_json(about).get("pretrain") or {}).get("train_splits") or [])]
     tested = set(table["genome"][table["id"].isin(_test_ids(table, task.record))])
     seen = sorted(tested & set(learnt))
     if not seen:
@@ -548,21 +654,19 @@ def _caution(results: Path, task: Task, settings: Settings, labels: Path | None)
 
 def _seeds(results: Path, ours: str) -> int:
     """Runs of our recipe: `ours`, and those that are called so but for their seed."""
-    names = [folder.name for folder in (results / "runs").glob("*/")]
-    groups = [ranking.group_of(name) or ("", None) for name in names]
-    return (ours in names) + sum(group == ours and seed is not None for group, seed in groups)
+    found = [folder.name for folder in (results / "runs").glob("*/")]
+    groups = [ranking.group_of(name) or ("", None) for name in found]
+    return (ours in found) + sum(group == ours and seed is not None for group, seed in groups)
 
 
 def _test_ids(table: pd.DataFrame, record: dict[str, Any]) -> set[str]:
     """The ids that the scores were measured on, split as the probe's settings say; all ids where that is not known."""
-    settings, kind = record.get("settings", {}), judge.asked(record)["kind"]
+    settings, stratified = record.get("settings", {}), judge.asked(record)["kind"] == "classes"
     if "split" in table and (table["split"] != "").all():
         return set(table.loc[table["split"] == splits.TEST, "id"]) or set(table["id"])
     try:
         ordered = table.sort_values("id", kind="stable").reset_index(drop=True)
-        split_N = splits.assign(
-            ordered, tuple(settings["fractions"]), int(settings["block"]), kind == "classes"
-        ).split_N
+        split_N = splits.assign(ordered, tuple(settings["fractions"]), int(settings["block"]), stratified).split_N
     except (InputError, KeyError):
         return set(table["id"])
     return set(ordered.loc[split_N == splits.TEST, "id"])
@@ -573,19 +677,24 @@ def _labels_path(results: Path, task: Task) -> Path | None:
     places = [task.record, task.record.get("provenance"), task.record.get("inputs"), task.record.get("settings")]
     beside = _record(results / "scores" / f"{task.name}.tsv.provenance.json")
     places += [beside.get("inputs"), _record(results / "scores" / f"{task.name}.provenance.json").get("inputs")]
+    canonical = results / "tasks" / f"{task.name}.tsv"
     for place in places:
         value = place.get("labels") if isinstance(place, Mapping) else None
         value = value.get("path") if isinstance(value, Mapping) else value
         for path in (Path(str(value)), results / str(value)) if value else ():
             if path.is_file():
                 return path
-    return None
+    return canonical if canonical.is_file() else None
 
 
-def _methods(record: dict[str, Any], unit: str, scope: str) -> dict[str, Any]:
+def _methods(record: dict[str, Any], heads: list[str], per: str, unit: str, scope: str) -> dict[str, Any]:
     """The facts of the methods paragraph; what the record lacks is None and left unsaid."""
-    classes, draws = record.get("classes"), record.get("draws")
+    classes, draws, kind = record.get("classes"), record.get("draws"), judge.asked(record)["kind"]
+    told = ranking.listed([names.head(head, kind) for head in heads]) if heads else "a classifier"
     return {
+        "heads": f"{told[:1].upper()}{told[1:]}",
+        "one_head": len(heads) < 2,
+        "per_cap": " per class" if per == "labels per class" else "",
         "unit": unit,
         "scope": scope,
         "classes": len(classes) if isinstance(classes, list) else classes,

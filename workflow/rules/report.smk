@@ -1,4 +1,4 @@
-# REQUIRED INPUTS  results/<collection>/store, audit/*, runs/*/log.tsv, scores/*
+# REQUIRED INPUTS  results/<collection>/store, audit/*, runs/*/log.tsv, scores/*, clusters/*
 # OUTPUTS          results/<collection>/report.html, findings.txt
 
 
@@ -11,6 +11,8 @@ rule report:
         provenance=expand(rules.pretrain.output.provenance, run=RUNS),
         scores=expand(rules.probe.output.scores, task=TASKS.index),
         comparisons=expand(rules.probe.output.comparisons, task=TASKS.index),
+        strands=STRAND_TABLES,
+        clusters=expand(rules.cluster.output.scores, task=CLUSTERED),
         embeddings=expand(
             f"{RESULTS}/embeddings/{{task}}/{{name}}.npy", task=TASKS.index, name=NAMES
         ),

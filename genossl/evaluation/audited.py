@@ -1,0 +1,61 @@
+"""The leak audit of a results folder as the report shows it: outcome, checks, first findings, and where the rest is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genossl.evaluation.drilldown import has_rows
+from genossl.files import read_json, read_sheet
+
+FINDINGS_SHOWN = 20  # of a task
+ORDER = {"fail": 0, "warn": 1, "pass": 2}
+WORDS = {"fail": "fails", "warn": "warns", "pass": "passes"}
+
+
+def view(results: Path) -> dict[str, Any] | None:
+    """Every audit/<task>.json with its findings, the worst first; None where there was no audit."""
+    folder = results / "audit"
+    paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".provenance.json")]
+    tasks = [_task(results, path) for path in paths]
+    tasks = [task for task in tasks if task]
+    if not tasks:
+        return None
+    counts = {word: sum(task["outcome"] == word for task in tasks) for word in ("pass", "warn", "fail")}
+    told = [f"{n} {'task' if n == 1 else 'tasks'} {_verb(word, n)}" for word, n in counts.items() if n]
+    return {
+        "tasks": sorted(tasks, key=lambda task: (ORDER.get(task["outcome"], 3), task["name"])),
+        "sentence": f"The audit of leaks: {', '.join(told)}.",
+        "outcomes": {task["name"]: task["outcome"] for task in tasks},
+    }
+
+
+def _verb(word: str, n: int) -> str:
+    return WORDS[word] if n == 1 else {"fail": "fail", "warn": "warn", "pass": "pass"}[word]
+
+
+def _task(results: Path, path: Path) -> dict[str, Any] | None:
+    record = read_json(path)
+    if not isinstance(record, dict) or "checks" not in record:
+        return None
+    findings = path.with_suffix(".tsv")
+    rows, columns, total = [], [], 0
+    if has_rows(findings):
+        table = read_sheet(findings, comments=False)
+        columns, total = [str(name) for name in table], len(table)
+        if "outcome" in table:
+            table = table.sort_values("outcome", key=lambda s: s.map(ORDER).fillna(3), kind="stable")
+        rows = table.head(FINDINGS_SHOWN).to_numpy().tolist()
+    checks = [check for check in record["checks"] if isinstance(check, dict)]
+    return {
+        "name": str(record.get("task", path.stem)),
+        "outcome": str(record.get("outcome", "")),
+        "checks": [
+            {name: check.get(name) for name in ("name", "outcome", "value", "threshold", "n", "sentence")}
+            for check in checks
+        ],
+        "columns": columns,
+        "rows": rows,
+        "total": total,
+        "path": findings.relative_to(results).as_posix(),
+    }
