@@ -37,4 +37,4 @@ onstart:
 rule all:
     default_target: True
     input:
-        TARGETS,
+        rules.report.output.html,

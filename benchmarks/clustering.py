@@ -64,7 +64,7 @@ def prepare(data: Path, folder: Path) -> None:
         if files.read_json(folder / "data.json") != made_of:
             raise InputError(f"{folder}: holds tables of other data; take another --out")
         return
-    prokaryotes = bakeoff_data._sheet(data / "prokaryotes" / "genomes.tsv")
+    prokaryotes = bakeoff_data.sheet(data / "prokaryotes" / "genomes.tsv")
     files.write_tsv(folder / "genomes.tsv", genomes(data, prokaryotes))
     files.write_tsv(folder / "virus.tsv", virus(data, prokaryotes))
     shutil.rmtree(folder / "store", ignore_errors=True)
@@ -76,7 +76,7 @@ def genomes(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
     """Contigs of each test genome, where they begin and how long they are drawn evenly; the label is the genus."""
     genus = prokaryotes.set_index("genome")["genus"]
     rows = []
-    for name, path in bakeoff_data._of(prokaryotes, "test"):
+    for name, path in bakeoff_data.of_split(prokaryotes, "test"):
         records = _records(data / "prokaryotes" / path, LENGTHS["genomes"][1])
         rows += [(genus[name], name, *cut) for cut in _cuts(records, "genomes", name, ROWS["genomes"])]
     return _table("genomes", rows)
@@ -84,7 +84,7 @@ def genomes(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
 
 def virus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
     """One window of each cluster of viruses of test, and as many in all from prokaryotes, evenly over genomes."""
-    manifest = bakeoff_data._sheet(data / "starter" / "manifest.tsv")
+    manifest = bakeoff_data.sheet(data / "starter" / "manifest.tsv")
     length, most, rows = LENGTHS["virus"][0], ROWS["virus"], []
     for label, kind in bakeoff_data.VIRUSES.items():
         file = f"virus/{kind}_test.fa.gz"
@@ -95,7 +95,7 @@ def virus(data: Path, prokaryotes: pd.DataFrame) -> pd.DataFrame:
                 found.setdefault(cluster_of[name], {})[name] = tokens
         for cluster in bakeoff_data._rng("clusters", file).permutation(sorted(found))[:most]:
             rows += [(label, f"{label}:{cluster}", *cut) for cut in _cuts(found[cluster], "virus", cluster, 1)]
-    tested = bakeoff_data._of(prokaryotes, "test")
+    tested = bakeoff_data.of_split(prokaryotes, "test")
     for i, (name, path) in enumerate(tested):
         n = most // len(tested) + (i < most % len(tested))
         records = _records(data / "prokaryotes" / path, length)

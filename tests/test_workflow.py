@@ -125,7 +125,8 @@ def test_a_probe_setting_runs_probes_only(finished):
         (finished / "config.yaml").write_text(config.replace("draws: 2", "draws: 3"))
         assert planned(finished) == {"probe": 1, "report": 1}
         (finished / "config.yaml").write_text(config.replace("block: 1000", "block: 2000"))
-        assert planned(finished) == {"audit": 1, "gate": 1, "probe": 1, "report": 1}
+        rows = {"finetune": 3, "strands": 1}  # which are the probe's
+        assert planned(finished) == {"audit": 1, "gate": 1, "probe": 1, "report": 1} | rows
     finally:
         (finished / "config.yaml").write_text(config)
 
@@ -136,7 +137,7 @@ def test_what_decides_the_rows_of_the_probe_decides_those_of_fine_tuning(finishe
         (finished / "config.yaml").write_text(config.replace("draws: 2,", "draws: 2, test_cap: 10,"))
         assert planned(finished) == {"finetune": 3, "probe": 1, "report": 1}
         (finished / "config.yaml").write_text(config.replace("steps: 2\n", "steps: 4\n"))
-        assert planned(finished) == {"finetune": 3}
+        assert planned(finished) == {"finetune": 3, "probe": 1, "report": 1}
     finally:
         (finished / "config.yaml").write_text(config)
 
@@ -149,7 +150,7 @@ def test_a_run_setting_runs_what_depends_on_it(finished):
         (finished / "config.yaml").write_text(config.replace("steps: 6,", "steps: 7,"))
         # what was fine-tuned from it, and the network from new weights, which takes its shape and standardisation
         assert planned(finished) == {
-            "pretrain": 1, "embed": 1, "embed_baseline": 1, "finetune": 2, "probe": 1, "report": 1,
+            "pretrain": 1, "embed": 1, "embed_baseline": 1, "finetune": 2, "strands": 1, "probe": 1, "report": 1,
         }  # fmt: skip
     finally:
         (finished / "config.yaml").write_text(config)
@@ -166,7 +167,10 @@ def test_a_task_of_another_layout_runs_what_is_of_it(finished):
     stat = sheet.stat()
     try:
         sheet.write_text("task\tpath\tstrand\nreads\treads.tsv\t\ngue\tgue\tas_given\n")
-        ours = {"tasks": 1, "embed": 2, "embed_baseline": 3, "probe": 1, "strands": 1, "report": 1}
+        ours = {
+            "tasks": 1, "audit": 1, "gate": 1, "embed": 2, "embed_baseline": 3, "finetune": 3, "probe": 1, "strands": 1,
+            "report": 1,
+        }  # fmt: skip
         assert planned(finished) == ours
         snakemake(finished, "--cores", "2")
         assert planned(finished) == {}
@@ -181,7 +185,7 @@ def test_a_task_of_another_layout_runs_what_is_of_it(finished):
         sheet.write_text(before)
         os.utime(sheet, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         shutil.rmtree(finished / "gue")
-        for kind in ("tasks", "embeddings", "scores"):
+        for kind in ("tasks", "audit", "embeddings", "predictions", "scores"):
             for path in (finished / "results" / "tiny" / kind).glob("gue*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         snakemake(finished, "--cores", "2")
@@ -233,7 +237,7 @@ def test_a_leak_stops_before_anything_is_trained(finished):
     jobs = planned(finished, "--configfile", str(own))
     assert "audit" not in jobs
     assert {name: n for name, n in jobs.items() if name != "embed_baseline"} == {
-        "gate": 1, "pretrain": 2, "embed": 2, "probe": 1, "report": 1,
+        "gate": 1, "pretrain": 2, "embed": 2, "finetune": 3, "strands": 1, "probe": 1, "report": 1,
     }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def view(
         "tasks": tasks,
         "groups": list(rows.values()),
         "seeds": max((run.seeds for run in groups), default=0),
-        "measure": ranking.listed(list(dict.fromkeys(task["measure"] for task in tasks)) or ["score"]),
+        "measure": judge.listed(list(dict.fromkeys(task["measure"] for task in tasks)) or ["score"]),
         "bases": _range([row["bases"] for row in rows.values()]),
         "losses": figures.losses(logs) if logs else None,
         "nulls": [_null(runs.null_control(run), tasks) for run in nulls],
@@ -157,7 +157,7 @@ def _over_untrained(ranked: Ranking, own: Mapping[str, str], values: Mapping[str
             "not told apart from its own untrained encoder",
             "below its own untrained encoder",
         )
-    parts = [f"{words[key]}: {ranking.listed(names)}" for key, names in at.items() if names]
+    parts = [f"{words[key]}: {judge.listed(names)}" for key, names in at.items() if names]
     sentence = "; ".join(parts)
     return [f"{sentence[0].upper()}{sentence[1:]}."] if parts else []
 

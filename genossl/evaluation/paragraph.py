@@ -73,7 +73,7 @@ def _compared(found: Sequence[Run]) -> str:
     seeds = sorted({run.seeds for run in groups})
     how = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
-        f"Beside it, {ranking.listed([run.name for run in groups])} were pretrained with {how} "
+        f"Beside it, {judge.listed([run.name for run in groups])} were pretrained with {how} "
         f"{'seed' if how == '1' else 'seeds'} each on the same genomes."
     )
 
@@ -101,7 +101,7 @@ def _probes(tasks: Sequence[Mapping[str, Any]], head: str) -> list[str]:
             alike.setdefault(text, []).append(_sized(task))
     lines = []
     for text, whose in alike.items():
-        which = f"On {ranking.listed(whose)}" if len(whose) <= 6 else f"On {len(whose)} tasks"
+        which = f"On {judge.listed(whose)}" if len(whose) <= 6 else f"On {len(whose)} tasks"
         lines.append(f"{which}, {text}")
     return lines
 
@@ -124,9 +124,9 @@ def _fitted(task: Mapping[str, Any], head: str) -> str:
     draws = record.get("draws")
     if isinstance(draws, dict) and draws:
         counts = [str(count) for count in draws]
-        line += f", with {ranking.listed(counts)} {task['per']} in up to {max(draws.values())} draws of labels"
+        line += f", with {judge.listed(counts)} {task['per']} in up to {max(draws.values())} draws of labels"
     rivals = [name for name in task["embeddings"] if not ranking.is_compared(name)]
-    line += f"; compared were {ranking.listed(rivals)}" if len(rivals) > 1 else ""
+    line += f"; compared were {judge.listed(rivals)}" if len(rivals) > 1 else ""
     return line + "."
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from genossl.evaluation import verdict as judge
+from genossl.evaluation.verdict import listed, upper
 
 SEEDS = 3  # fewer rank nothing
 SAME = 1e-12  # scores nearer than this are equal but for rounding
@@ -233,19 +234,10 @@ def against(standing: Standing, value: float, name: str) -> str:
     if len(standing.seeds) < SEEDS:
         word = "higher than" if d.mean < 0 else "lower than" if d.mean > 0 else "the same as"
         doubt = f"{SEEDS} seeds would tell whether that is noise"
-        return f"{_upper(name)} scores {word} {standing.group}, {theirs} against {ours}; {doubt}."
+        return f"{upper(name)} scores {word} {standing.group}, {theirs} against {ours}; {doubt}."
     span = f"difference {judge.signed(d.mean)}, 95 % interval {judge.signed(d.low)} to {judge.signed(d.high)}"
     if d.high < 0:
-        return f"{_upper(name)} beats {standing.group}: {theirs} against {ours} ({span})."
+        return f"{upper(name)} beats {standing.group}: {theirs} against {ours} ({span})."
     if d.low > 0:
         return f"{standing.group} beats {name}: {ours} against {theirs} ({span})."
     return f"{standing.group} and {name} are not told apart ({span})."
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def listed(items: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -293,12 +293,12 @@ def corrected(
     above, below = ([c.baseline for c in found if c.adjusted == outcome] for outcome in ("yes", "no"))
     lost = [c.baseline for c in found if c.outcome != "tie" and c.adjusted == "tie"]
     parts = [
-        f"is above {_joined(above)}" if above else "is above none",
-        f"below {_joined(below)}" if below else "below none",
+        f"is above {listed(above)}" if above else "is above none",
+        f"below {listed(below)}" if below else "below none",
     ]
     many = f"{len(found)} baseline{'s' if len(found) > 1 else ''}"
-    told = f"{_upper(labels(shots, kind))}, after Holm's correction for {many}"
-    weak = f"; too weak to stand among so many: {_joined(lost)}" if lost else ""
+    told = f"{upper(labels(shots, kind))}, after Holm's correction for {many}"
+    weak = f"; too weak to stand among so many: {listed(lost)}" if lost else ""
     return f"{told}, the pretrained encoder {' and '.join(parts)}{weak}."
 
 
@@ -372,7 +372,7 @@ def crossover(
     if not at["yes"] and not at["tie"]:
         words = {"no": "below the best k-mer profile"}
     what = "labels per class" if kind == "classes" else "labelled rows"
-    parts = [f"{word} at {_joined(at[outcome])} {what}" for outcome, word in words.items() if at[outcome]]
+    parts = [f"{word} at {listed(at[outcome])} {what}" for outcome, word in words.items() if at[outcome]]
     return (
         f"The pretrained encoder is {'; '.join(parts)} "
         "(the best is chosen anew at each count; above and below: the interval excludes zero)."
@@ -402,20 +402,21 @@ def others(
             "tie": "no difference from {name} was shown, {d}",
             "no": "{name} is better than the pretrained encoder, by {d}",
         }[against.outcome].format(name=against_name, d=amount(against))
-        first = f"{_upper(labels(shots, kind))}, {phrase}. "
+        first = f"{upper(labels(shots, kind))}, {phrase}. "
     winners = [c for c in found.values() if c and c.outcome == "no" and c.baseline != mlp]
     compared = [c for c in found.values() if c and c.baseline != mlp]
     if winners:
-        told = _joined([f"{c.baseline} by {amount(c)}" for c in sorted(winners, key=lambda c: c.difference)])
-        return f"{first}{_upper(labels(shots, kind))}, the pretrained encoder loses to {told}."
+        told = listed([f"{c.baseline} by {amount(c)}" for c in sorted(winners, key=lambda c: c.difference)])
+        return f"{first}{upper(labels(shots, kind))}, the pretrained encoder loses to {told}."
     if compared:
         return f"{first}{'No other' if first else 'No'} row beats the pretrained encoder {labels(shots, kind)}."
     return first.strip() or "No further row was scored to compare with."
 
 
-def _joined(items: list[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _upper(text: str) -> str:
+def upper(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -690,7 +690,7 @@ def _labels_path(results: Path, task: Task) -> Path | None:
 def _methods(record: dict[str, Any], heads: list[str], per: str, unit: str, scope: str) -> dict[str, Any]:
     """The facts of the methods paragraph; what the record lacks is None and left unsaid."""
     classes, draws, kind = record.get("classes"), record.get("draws"), judge.asked(record)["kind"]
-    told = ranking.listed([names.head(head, kind) for head in heads]) if heads else "a classifier"
+    told = judge.listed([names.head(head, kind) for head in heads]) if heads else "a classifier"
     return {
         "heads": f"{told[:1].upper()}{told[1:]}",
         "one_head": len(heads) < 2,

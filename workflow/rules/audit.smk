@@ -14,7 +14,7 @@ rule audit:
         f"logs/{config['collection']}/audit/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/audit/{{task}}.jsonl"
-    # before pretraining, which needs no audit and must not run again because of a new one
+    # before training and fine-tuning, which need no audit and must not run again because of a new one
     priority: 100
     conda:
         "../envs/genossl.yaml"

@@ -130,7 +130,6 @@ CLUSTERED = [
     if (config.get("cluster") or {}).get("algorithms")
     and settings.get("kind", "classes") == "classes"
 ]
-TARGETS = [f"{RESULTS}/report.html"]
 
 
 wildcard_constraints:

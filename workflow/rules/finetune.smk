@@ -1,4 +1,4 @@
-# REQUIRED INPUTS  results/<collection>/store, tasks, audit/<task>.passed, runs/<run>/encoder.safetensors of fine-tuned runs
+# REQUIRED INPUTS  results/<collection>/store, tasks, runs/<run>/encoder.safetensors of fine-tuned runs
 # OUTPUTS          results/<collection>/predictions/<task>/<name>.npz, .json
 
 
@@ -7,7 +7,6 @@ rule finetune:
         store=rules.ingest.output.store,
         labels=rules.tasks.output.table,
         task=rules.tasks.output.about,
-        audited=rules.gate.output.passed,
         run=lambda wildcards: FINETUNED_FROM[wildcards.model],
     output:
         predictions=ensure(
