@@ -60,7 +60,7 @@ class Comparison:
     """How the methods that `methods` lists are compared: section `compare`."""
 
     bases: int = 50_000_000  # bases that the encoder reads in every run: the axis on which methods are equal
-    seeds: int = 3  # runs of each method, seeds 0, 1, ...; fewer than 3 rank nothing
+    seeds: int = 5  # runs of each method, seeds 0, 1, ...; fewer than 3 rank nothing
     presets: str | tuple[str, ...] | None = None  # encoders to run on, by preset; none: the one that a method names
     shuffled: bool = False  # adds per method a null control: seed 0 on shuffled DNA, where there is nothing to learn
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)  # method: {pretrain: {...}, <method>: {...}}

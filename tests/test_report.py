@@ -696,3 +696,14 @@ def test_a_regression_is_reported_by_its_metric_and_a_network_has_a_table_of_its
     )
     assert "one run of its recipe" in findings[0]
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize("averaged, strand", [(True, "as_given"), (False, "as_given"), (True, "invariant")])
+def test_a_task_whose_strands_were_averaged_though_they_matter(tmp_path: Path, averaged: bool, strand: str) -> None:
+    folder = write_results(tmp_path / "demo")
+    (folder / "tasks").mkdir(exist_ok=True)
+    write_json(folder / "tasks" / "species.json", {"strand": strand})
+    record = {"verb": "embed", "settings": {"both_strands": averaged}}
+    write_json(folder / "embeddings" / "species" / "ours.npy.provenance.json", record)
+    found = report.run(folder, tmp_path / "report.html", report.Settings())[0]
+    assert ("the strand matters in this task" in found) == (averaged and strand == "as_given")

@@ -151,7 +151,8 @@ def headline(table: pd.DataFrame, ours: str, profile: str | None, head: str, per
 
 
 def _counted(shots: str, per: str) -> str:
-    return f"{shots} {per}" if math.isfinite(judge.shots_order(shots)) else "all labels"
+    one = per.replace("labels", "label").replace("rows", "row") if shots == "1" else per
+    return f"{shots} {one}" if math.isfinite(judge.shots_order(shots)) else "all labels"
 
 
 def saved(row: Mapping[str, Any], per: str = "labels per class") -> str:

@@ -11,19 +11,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import entr, expit, log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import heads, scores, splits
+from genossl.evaluation.linear import logistic_fits
 from genossl.evaluation.table import read_table
 from genossl.evaluation.tasks import Task
 from genossl.evaluation.temperature import calibration, temperature, two_classes
@@ -119,14 +118,11 @@ def fold(weight_DK: np.ndarray, bias_K: np.ndarray, axes: heads.Axes) -> tuple[n
 
 
 def _regressions(x_ND: np.ndarray, y_N: np.ndarray, grid: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weights and bias of the logistic regressions that heads.logistic fits, as scikit-learn shapes them."""
-    model, found = LogisticRegression(warm_start=True, max_iter=300), []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for c in grid:
-            model.set_params(C=c).fit(x_ND, y_N)
-            found.append((np.array(model.coef_, dtype=np.float64).T, np.array(model.intercept_, dtype=np.float64)))
-    return found
+    """Weights and bias of the logistic regressions that the probe fits, as scikit-learn shapes them."""
+    return [
+        (np.array(model.coef_, dtype=np.float64).T, np.array(model.intercept_, dtype=np.float64))
+        for model in logistic_fits(x_ND, y_N, grid)
+    ]
 
 
 def _logistic(x_ND: np.ndarray, y_N: np.ndarray, grid: Sequence[float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

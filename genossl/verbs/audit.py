@@ -21,13 +21,13 @@ import pandas as pd
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import leaks, shortcuts, splits
+from genossl.evaluation.tasks import Kind, truth
 from genossl.genome import inputs, sketch
 from genossl.genome.alphabet import reverse_complement
 from genossl.genome.intervals import overlaps
 from genossl.genome.labels import read_labels
 from genossl.genome.store import TokenStore
 
-Kind = Literal["classes", "multilabel", "regression"]
 Strand = Literal["invariant", "as_given"]
 OUTCOMES = ("pass", "warn", "fail")
 SIDES = (splits.TRAIN, splits.VALIDATION, splits.TEST)
@@ -80,6 +80,8 @@ class Rows:
     test_N: np.ndarray  # bool
     train_N: np.ndarray  # bool: train and validation, everything that is learnt from or chosen by
     split_N: np.ndarray
+    y_N: np.ndarray  # class numbers, 0 and 1 of each name (N, K), or values
+    n_classes: int  # or names
     kind: Kind
     strand: Strand
 
@@ -202,15 +204,22 @@ def _read(labels: str | Path, sequences: str | Path | None, settings: Settings, 
     table = read_labels(labels)
     try:
         split_N = _sides(table, settings, kind)
-        if kind == "regression":
-            _numbers(table)
+        classes, y_N, *_ = truth(table, kind)
     except InputError as error:
         raise InputError(f"{labels}: {error}") from None
     items = inputs.read(labels, 0, 0, sequences)
     tokens = [item.tokens for item in files.progress(items, "audit: read", "row", total=len(table))]
     test_N = split_N == splits.TEST
     return Rows(
-        table, tokens, test_N, (split_N == splits.TRAIN) | (split_N == splits.VALIDATION), split_N, kind, strand
+        table,
+        tokens,
+        test_N,
+        (split_N == splits.TRAIN) | (split_N == splits.VALIDATION),
+        split_N,
+        y_N,
+        len(classes),
+        kind,
+        strand,
     )
 
 
@@ -223,21 +232,11 @@ def _sides(table: pd.DataFrame, settings: Settings, kind: Kind) -> np.ndarray:
     else:
         ordered = table.sort_values("id", kind="stable")
         split_N = np.empty(len(table), dtype=object)
-        split_N[ordered.index] = _drawn(ordered, settings, kind)
+        split_N[ordered.index] = splits.assign(ordered, settings.fractions, settings.block, kind == "classes").split_N
     for side in (splits.TRAIN, splits.TEST):
         if not (split_N == side).any():
             raise InputError(f"no {side} rows; expected some in train and in test")
     return split_N
-
-
-def _drawn(table: pd.DataFrame, settings: Settings, kind: Kind) -> np.ndarray:
-    if kind == "classes":
-        return splits.assign(table, settings.fractions, settings.block).split_N
-    groups = splits.group_names(table)
-    if groups is None:
-        raise InputError("no column split, group or genome; add one: windows of one genome are no independent test")
-    # every row is of one class; what is cut from train for validation is on the same side here
-    return splits._by_hash(np.full(len(table), "all", dtype=object), groups, settings.fractions)
 
 
 # ---- checks: rows with rows
@@ -325,12 +324,10 @@ def _conflicts(rows: Rows, groups: list[list[int]]) -> Check:
     """Sequences with more than one label: no classifier can be right about all of their rows."""
     ids, labels = (rows.labels[name].to_numpy(dtype=object) for name in ("id", "label"))
     if rows.kind == "regression":
-        values = _numbers(rows.labels)
-        wrong = [g for g in groups if np.ptp(values[g]) > values.std()]
+        wrong = [g for g in groups if np.ptp(rows.y_N[g]) > rows.y_N.std()]
         what = "values that differ by more than one standard deviation of all values"
     else:
-        sets = [frozenset(_names(label)) if rows.kind == "multilabel" else label for label in labels]
-        wrong = [g for g in groups if len({sets[i] for i in g}) > 1]
+        wrong = [g for g in groups if (rows.y_N[g] != rows.y_N[g[0]]).any()]
         what = "different labels"
     found = []
     for group in wrong:
@@ -542,12 +539,12 @@ def _shortcut(name: str, what: str, x_N: np.ndarray, rows: Rows, levels: tuple[f
     """An alarm needs a value beyond its level and beyond three standard errors of chance."""
     learn = np.flatnonzero(rows.split_N == splits.TRAIN)
     if rows.kind == "regression":
-        got = shortcuts.of_numbers(x_N[rows.test], _numbers(rows.labels)[rows.test])
+        got = shortcuts.of_numbers(x_N[rows.test], rows.y_N[rows.test])
         strength, levels = abs(got.value), (2 * levels[0] - 1, 2 * levels[1] - 1)  # the scale of AUROC: 2 AUROC - 1
         sentence = f"The {what} of a test row and its value have Spearman's rho {got.value:.2f}"
         chance = 0.0
     else:
-        has_NK = _has(rows)
+        has_NK = np.eye(rows.n_classes, dtype=bool)[rows.y_N] if rows.kind == "classes" else rows.y_N.astype(bool)
         got = shortcuts.of_classes(x_N[learn], has_NK[learn], x_N[rows.test], has_NK[rows.test])
         strength, chance = got.value, 0.5
         sentence = f"A rule that reads the {what} alone has AUROC {got.value:.2f} on test rows"
@@ -556,29 +553,3 @@ def _shortcut(name: str, what: str, x_N: np.ndarray, rows: Rows, levels: tuple[f
     return Check(
         name, outcome, got.value, levels[0] if outcome != "fail" else levels[1], f"{sentence} (chance {chance:g})."
     )
-
-
-def _has(rows: Rows) -> np.ndarray:
-    """Which row has which class or name: bool (N, K)."""
-    labels = rows.labels["label"].to_numpy(dtype=object)
-    if rows.kind == "classes":
-        return labels[:, None] == np.array(sorted(set(labels)), dtype=object)[None, :]
-    sets = [_names(label) for label in labels]
-    names = sorted(set().union(*sets))
-    return np.array([[name in own for name in names] for own in sets], dtype=bool).reshape(len(sets), len(names))
-
-
-def _names(label: str) -> set[str]:
-    """Names of a multilabel row."""
-    return {name.strip() for name in label.split(";")} - {"", "-"}
-
-
-def _numbers(table: pd.DataFrame) -> np.ndarray:
-    """Values of a regression; raises InputError for a label that is no number."""
-    value_N = pd.to_numeric(table["label"], errors="coerce").to_numpy(dtype=float)
-    if (bad := np.flatnonzero(~np.isfinite(value_N))).size:
-        row = table.iloc[bad[0]]
-        raise InputError(
-            f"id {row['id']!r}: label {row['label']!r} is no number; expected one in every row of a regression"
-        )
-    return value_N

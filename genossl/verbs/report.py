@@ -384,8 +384,10 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
     line = judge.crossover(scores, pairs, **known)
     second = judge.others(scores, pairs, shots=verdict.shots, mlp=s.kmer_mlp, **known)
     caution = _caution(results, task, s, labels)
+    if _strand(task) == "as_given" and _averaged(results, task.name, s.ours):
+        caution = f"Caution: the strand matters in this task, and its embeddings average over both strands. {caution}"
     if verdict.outcome != "unknown" and (seeds := _seeds(results, s.ours)):
-        caution = f"{caution} {judge.seeds_caution(seeds)}".strip()
+        caution = f"{caution} {judge.seeds_caution(seeds)}"
     titles = {name: names.row(name, s.ours) for name in order}
     return {
         "name": task.name,
@@ -400,7 +402,7 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "crossover": line,
         "second": second,
         "corrected": judge.corrected(scores, pairs, shots=verdict.shots, **known),
-        "caution": caution,
+        "caution": caution.strip(),
         "findings": [f"{verdict.sentence} {caution}".rstrip(), line, second],
         "tiles": _tiles(rows, verdict.shots, titles, s, profile, task),
         "shots": shots,
@@ -451,7 +453,7 @@ def _beside(
     """What lies beside the scores: subsets, saved labels, calibration, strands, clusters, models trained end to end."""
     tables, metric = task.beside, task.metric
     key = [name for name in dict.fromkeys((s.ours, s.untrained, profile)) if name in order]
-    policy = str(task.record.get("strand") or task.about.get("strand") or "")
+    policy = _strand(task)
     found: dict[str, Any] = dict.fromkeys(("subsets", "calibration", "strand"))
     if "subsets" in tables:
         found["subsets"] = drilldown.subsets(tables["subsets"], task.scores, key, at, s.head, metric)
@@ -650,6 +652,17 @@ def _caution(results: Path, task: Task, settings: Settings, labels: Path | None)
         f"Caution: pretraining has read {len(seen)} of the {len(tested)} test genomes ({', '.join(seen[:5])}"
         f"{', …' if len(seen) > 5 else ''}), so this says nothing on genomes that it has not."
     )
+
+
+def _strand(task: Task) -> str:
+    """Whether the strand matters, as the task was given: invariant, as_given or nothing said."""
+    return str(task.record.get("strand") or task.about.get("strand") or "")
+
+
+def _averaged(results: Path, task: str, ours: str) -> bool:
+    """Whether the embedding of ours is the mean of both strands, by its provenance."""
+    settings = _record(results / "embeddings" / task / f"{ours}.npy.provenance.json").get("settings") or {}
+    return settings.get("both_strands") is True
 
 
 def _seeds(results: Path, ours: str) -> int:

@@ -113,7 +113,8 @@ def prepare(
         table = table.assign(group=table["contig"])
         notes.append("no split, group or genome: a contig is a group")
     try:
-        notes += _sides(table, settings.kind)
+        default = tasks.Settings()  # fractions and blocks: whether the rows can be split as the probe will split them
+        notes += splits.assign(table, default.fractions, default.block, settings.kind == "classes").notes
     except InputError as error:
         alone = found.layout == "intervals" and not settings.label and len(classes) == 1
         hint = "; --label names another column or attribute" if alone else ""
@@ -200,24 +201,3 @@ def _genomes(table: pd.DataFrame, store: TokenStore, path: Path) -> list[str]:
             hint = "give a column genome" if n else "say which FASTA it is in: --genome"
             raise InputError(f"{path}: contig {contig!r} {where}; {hint}")
     return [of[contig][0] for contig in table["contig"]]
-
-
-def _sides(table: pd.DataFrame, kind: str) -> list[str]:
-    """Notes on who is on which side; raises InputError where the rows cannot be split as the probe will split them."""
-    default = tasks.Settings()
-    if kind == "classes":
-        return splits.assign(table, default.fractions, default.block).notes
-    if "split" in table:
-        if (empty := table.index[table["split"] == ""]).size:
-            raise InputError(
-                f"id {table['id'][empty[0]]!r}: empty split; expected train, validation or test in every row"
-            )
-        if missing := [side for side in (splits.TRAIN, splits.TEST) if side not in set(table["split"])]:
-            raise InputError(f"no {missing[0]} rows; expected some in train and in test")
-        return []
-    groups = splits.group_names(table)
-    if groups is None:
-        raise InputError("no column split, group or genome; add one: windows of one genome are no independent test")
-    if (n := len(set(groups))) < 3:
-        raise InputError(f"{n} groups; expected at least 3, for train, validation and test")
-    return []
