@@ -388,7 +388,7 @@ def test_clusters_are_asked_for_by_naming_an_algorithm(finished):
     """Nothing that was run is run again; an empty list clusters nothing; a rival that is not there stops it."""
     own = finished / "clusters.yaml"
     own.write_text(TINY.replace("baselines: [untrained, kmer2, gc]", CLUSTERING))
-    assert planned(finished, "--configfile", str(own)) == {"cluster": 1}
+    assert planned(finished, "--configfile", str(own)) == {"cluster": 1, "report": 1}
     snakemake(finished, "--configfile", str(own), "--cores", "1")
     folder = finished / "results" / "tiny" / "clusters"
     lines = (folder / "reads.comparisons.tsv").read_text().splitlines()
@@ -397,7 +397,7 @@ def test_clusters_are_asked_for_by_naming_an_algorithm(finished):
     assert len((folder / "reads.assigned.tsv").read_text().splitlines()) == 1 + 5 * 2 * 40
     assert planned(finished, "--configfile", str(own)) == {}
     own.write_text(own.read_text().replace("rival: kmer2, replicates: 100", "rival: gc, replicates: 100"))
-    assert planned(finished, "--configfile", str(own)) == {"cluster": 1}
+    assert planned(finished, "--configfile", str(own)) == {"cluster": 1, "report": 1}
     own.write_text(own.read_text().replace("rival: gc", "rival: kmer2"))
     own.write_text(own.read_text().replace("[kmeans, hdbscan]", "[]"))
     assert "cluster" not in planned(finished, "--configfile", str(own))

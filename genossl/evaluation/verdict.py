@@ -419,4 +419,5 @@ def listed(items: Sequence[str]) -> str:
 
 
 def upper(text: str) -> str:
+    """The text as a sentence begins."""
     return text[:1].upper() + text[1:]

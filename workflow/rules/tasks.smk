@@ -13,6 +13,8 @@ rule tasks:
         f"logs/{config['collection']}/tasks/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tasks/{{task}}.jsonl"
+    # what is audited, before anything is trained
+    priority: 100
     conda:
         "../envs/genossl.yaml"
     threads: 1
