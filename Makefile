@@ -14,7 +14,7 @@ READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff test test-slow check format clean
+.PHONY: help demo bakeoff verdicts test test-slow check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -33,6 +33,9 @@ demo: $(READY)  ## the whole workflow on the genomes in examples/, then its find
 
 bakeoff: $(READY)  ## every method at equal budget on four tasks (about an hour on 2 cores; run it again to go on)
 	$(RUN) python benchmarks/bakeoff.py --data $(BAKEOFF_DATA) --out results/bakeoff --minutes $(BAKEOFF_MINUTES) --jobs $(CORES)
+
+verdicts: $(READY)  ## five labelled sets of five layouts in one run (BAKEOFF_DATA; within an hour on 2 cores)
+	$(RUN) python benchmarks/verdicts.py --data $(BAKEOFF_DATA) --out results/verdicts --cores $(CORES)
 
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest

@@ -6,7 +6,7 @@
 Writes the sets as people keep them (OUT/data: FASTA files of classes in folders of splits, a folder of CSV, FASTA
 beside labels, GFF3 on genomes of the collection, a table), a sheet of tasks, a sheet of genomes and OUT/config.yaml;
 runs the workflow in OUT; prints what the audit and the report say of each task. FOLDER is that of the bake-off, with
-FILES.
+FILES. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -58,19 +58,21 @@ finetune:
   passes: 2
 probe:
   shots: [1, 5, 10, 50, 100]
-  heads: [logistic, knn, mlp, forest]
+  heads: [logistic, knn, forest]
 cluster: {{algorithms: [kmeans]}}
 jobs: {{probe_threads: {cores}}}
 """
 
 
 def write(data: Path, folder: Path, rows: int) -> None:
-    """All five sets, the collection and both sheets below `folder`; `rows` per class and split at most.
+    """All five sets, the collection and both sheets below `folder`, once; `rows` per class and split at most.
 
     Raises InputError where `data` lacks a file.
     """
     from genossl.errors import InputError
 
+    if (folder / "tasks.tsv").is_file():
+        return
     if missing := [name for name in FILES if not (data / name).is_file()]:
         raise InputError(f"{data}: no {missing[0]} ({len(missing)} of {len(FILES)} files are missing)")
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ def write(data: Path, folder: Path, rows: int) -> None:
     binding(data, folder, rows)
     genes(data, folder)
     sigma(data, folder)
-    (folder / "tasks.tsv").write_text(TASKS)
+    (folder / "tasks.tsv").write_text(TASKS)  # last: it says that all is there
 
 
 def collection(data: Path, prokaryotes: pd.DataFrame, folder: Path) -> None:

@@ -262,7 +262,8 @@ def _leak(
 
 
 def _count(n: int, of: int) -> str:
-    return f"{n:,} of {of:,}" + (f" ({100 * n / of:.2g} %)" if n else "")
+    percent = 100 * n / of if of else 0.0
+    return f"{n:,} of {of:,}" + (f" ({percent:.0f} %)" if percent >= 10 else f" ({percent:.2g} %)" if n else "")
 
 
 def _not_asked(name: str, why: str) -> Check:
