@@ -29,7 +29,7 @@ from genossl.evaluation.linear import in_the_span, logistic, one_vs_rest, ridge
 from genossl.evaluation.mlp import mlp
 from genossl.evaluation.tasks import CLASSES, MULTILABEL, REGRESSION
 
-LARGEST_ROTATION = 4096  # dimensions; beyond, the eigenvectors cost more than they save
+LARGEST_ROTATION = 2500  # dimensions; beyond, the eigenvectors cost more than they save
 CODEBOOKS = 16  # groups of dimensions that are quantised, each by itself
 CODES = 16  # centres of each group
 
