@@ -31,8 +31,8 @@ SETTINGS = {
     ],
     "embed": [("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings")],
     "strands": [
-        ("Settings (--set KEY=VALUE, or strands: in --config)", "verbs/strands.py", "Settings"),
         ("Settings of the rows (--set KEY=VALUE)", "evaluation/tasks.py", "Settings"),
+        ("Settings (--set KEY=VALUE, or strands: in --config)", "verbs/strands.py", "Settings"),
     ],
     "probe": [
         ("Settings (--set KEY=VALUE, or probe: in --config)", "evaluation/tasks.py", "Settings"),
@@ -63,10 +63,16 @@ class Verb(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from genossl.config import described
 
-        for title, module, name in SETTINGS.get(str(self.name), []):
+        parts = [
+            (title, [line.partition("  # ") for line in described((HOME / module).read_text(), name)])
+            for title, module, name in SETTINGS.get(str(self.name), [])
+        ]
+        for i, (title, rows) in enumerate(parts):
+            later = {
+                field.partition(":")[0] for _, more in parts[i + 1 :] for field, _, _ in more
+            }  # their own defaults
             with formatter.section(title):
-                rows = [line.partition("  # ") for line in described((HOME / module).read_text(), name)]
-                formatter.write_dl([(field, comment) for field, _, comment in rows], col_max=60)
+                formatter.write_dl([(f, told) for f, _, told in rows if f.partition(":")[0] not in later], col_max=60)
         super().format_epilog(ctx, formatter)
 
 
@@ -110,6 +116,14 @@ def _settings(verb: str, config_file: str | None, settings: str | None, assignme
     if extra := [name for name in nested if name != verb]:
         raise InputError(f"--set {extra[0]}: expected {verb}.key=value")
     return nested[verb]
+
+
+def _of_kind(mapping: dict[str, Any], labels: Path, given: str | None) -> dict[str, Any]:
+    """Settings with the kind that was given, else their own, else that of the labels' task."""
+    from genossl.genome.labels import of_task
+
+    kind = given or mapping.get("kind") or of_task(labels).get("kind")
+    return mapping | ({"kind": kind} if kind else {})
 
 
 def _json(text: str | None) -> dict[str, Any]:
@@ -169,16 +183,12 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
 @click.option(
     "--kind",
     type=click.Choice(["classes", "multilabel", "regression"]),
-    default="classes",
-    show_default=True,
-    help="What a label is: a class, names joined by ;, or a number.",
+    help="What a label is: a class, names joined by ;, or a number; default: as genossl tasks was told, else classes.",
 )
 @click.option(
     "--strand",
     type=click.Choice(["invariant", "as_given"]),
-    default="invariant",
-    show_default=True,
-    help="Whether a sequence and its reverse complement are one to the task.",
+    help="Whether a sequence and its reverse complement are one to the task; default: as genossl tasks was told.",
 )
 @config_option
 @settings_option
@@ -194,6 +204,7 @@ def audit(
     also be records of audits (.json): then nothing is read again, and their verdict decides.
     """
     from genossl import config
+    from genossl.genome.labels import of_task
     from genossl.verbs import audit as verb
 
     built = config.build(verb.Settings, _settings("audit", config_file, settings, assignments), "audit")
@@ -201,9 +212,11 @@ def audit(
         records, lines = list(labels), verb.told(list(labels))
     else:
         table, *more = labels
-        if out is None or more:
-            raise click.UsageError("expected one table with --out AUDIT.json, or records of audits (.json)")
-        records, lines = [out], verb.run(table, out, built, sequences, pretrained, kind, strand)
+        if out is None or more or table.suffix == ".json":
+            raise click.UsageError("expected one table with --out AUDIT.json, or records of audits (.json) without it")
+        asked = {"kind": "classes", "strand": "invariant"} | of_task(table)
+        asked |= {name: value for name, value in (("kind", kind), ("strand", strand)) if value}
+        records, lines = [out], verb.run(table, out, built, sequences, pretrained, asked["kind"], asked["strand"])
     for line in lines:
         click.echo(line)
     verb.gate(records, built)
@@ -310,7 +323,7 @@ def embed(
 @click.option(
     "--kind",
     type=click.Choice(["classes", "multilabel", "regression"]),
-    help="What a label is: a class, names joined by ; or a number; short for --set kind=KIND.",
+    help="What a label is: a class, names joined by ; or a number; default: as genossl tasks was told, else classes.",
 )
 @click.option(
     "--predictions", multiple=True, type=PATH, metavar="NPZ", help="Of a network trained end to end; repeatable."
@@ -334,7 +347,7 @@ def probe(
     from genossl import config
     from genossl.verbs import probe as verb
 
-    mapping = _settings("probe", config_file, settings, assignments) | ({"kind": kind} if kind else {})
+    mapping = _of_kind(_settings("probe", config_file, settings, assignments), labels, kind)
     built = config.build(verb.Settings, mapping, "probe")
     name = task or labels.name.split(".")[0]
     verb.run(list(embeddings), labels, name, out, built, threads, list(predictions), audit, save_head)
@@ -433,7 +446,7 @@ def finetune(
     from genossl import config
     from genossl.verbs import finetune as verb
 
-    mapping = _settings("finetune", config_file, settings, assignments) | ({"kind": kind} if kind else {})
+    mapping = _of_kind(_settings("finetune", config_file, settings, assignments), labels, kind)
     built = config.build(verb.Settings, mapping, "finetune")
     for line in verb.summary(verb.run(model, labels, out, built, sequences, device, threads)):
         click.echo(line)

@@ -16,7 +16,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -119,6 +119,14 @@ def sha256(path: str | Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def spare(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) -> None:
+    """Raises InputError where a file that would be written is one that is read."""
+    read = {Path(path).resolve() for path in inputs if path is not None and str(path) != "-"}
+    for path in map(Path, outputs):
+        if path.resolve() in read:
+            raise InputError(f"{path}: is read, and would be written over; choose another --out")
 
 
 def write_json(path: str | Path, value: Any) -> None:

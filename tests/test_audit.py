@@ -503,7 +503,7 @@ def test_calls_that_cannot_be(leaky: Path) -> None:
     assert "expected one table with --out AUDIT.json" in call(leaky / "leaky.tsv")[1]
     before = (leaky / "leaky.tsv").read_text()
     error, _ = call(leaky / "leaky.tsv", "--out", leaky / "leaky.json")
-    assert "would write over it, so give another --out" in str(error)
+    assert "is read, and would be written over; choose another --out" in str(error)
     assert (leaky / "leaky.tsv").read_text() == before
     assert str(call(leaky / "leaky.tsv", "--out", leaky / "x.tsv")[0]).endswith("an audit is written as .json")
     assert not (leaky / "x.json").exists()

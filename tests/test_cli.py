@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from conftest import TINY
 
@@ -256,3 +257,53 @@ def test_the_verbs_end_to_end(call, tiny_store: Path, tmp_path: Path) -> None:
     code, out, _ = call("methods", "self_genomenet")
     assert code == 0
     assert "temperature: float" in out
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table of two names a row, made by `genossl tasks`."""
+    path, letters = tmp_path / "given.tsv", np.random.default_rng(0).choice(list("ACGT"), (60, 40))
+    names = ["a;b", "a", "-"]
+    rows = [f"r{i}\t{names[i % 3]}\t{''.join(row)}\tg{i // 3}" for i, row in enumerate(letters)]
+    path.write_text("\n".join(["id\tlabel\tsequence\tgroup", *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "embed gc {t} --out {n}.npy",
+        "tasks {t} --kind multilabel --out {t}",
+        "probe {v} --labels {t} --out {t}",
+        "probe {v} --labels {t} --out {o}.tsv --save-head {n}",
+        "cluster {v} --labels {t} --out {t}",
+        "strands gc --labels {t} --out {t}",
+        "finetune cnn {t} --out {n}.npz",
+        "audit {t} --out {n}.json",
+    ],
+)
+def test_no_verb_writes_over_what_it_reads(call, table: Path, tmp_path: Path, verb: str) -> None:
+    task = tmp_path / "task.tsv"
+    assert call("tasks", table, "--kind", "multilabel", "--out", task)[0] == 0
+    assert call("embed", "gc", task, "--out", tmp_path / "gc.npy")[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    places = {"t": task, "n": task.with_suffix(""), "v": tmp_path / "gc.npy", "o": tmp_path / "o"}
+    code, _, err = call(*verb.format(**places).split(" "))
+    assert code == 2
+    assert "is read, and would be written over" in err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_verbs_take_the_kind_from_the_task(call, table: Path, tmp_path: Path) -> None:
+    task, vectors = tmp_path / "task.tsv", tmp_path / "kmer2.npy"
+    assert call("tasks", table, "--kind", "multilabel", "--strand", "as_given", "--out", task)[0] == 0
+    assert call("embed", "kmer:2", task, "--out", vectors)[0] == 0
+    code, out, _ = call("probe", vectors, "--labels", task, "--out", tmp_path / "s.tsv", "--set", "shots=[5]")
+    assert (code, "average precision, logistic" in out) == (0, True)
+    assert call("audit", task, "--out", tmp_path / "a.json", "--set", "stop=false")[0] == 0
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert (record["kind"], record["strand"]) == ("multilabel", "as_given")
+    for verb in (["cluster", vectors, "--rival", ""], ["strands", "kmer:2"]):
+        code, _, err = call(*verb, "--labels", task, "--out", tmp_path / "c.tsv")
+        assert code == 2
+        assert "the task is of the kind multilabel" in err

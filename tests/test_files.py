@@ -216,3 +216,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, writer: 
         with writer(tmp_path / "x"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a.tsv")
+    files.spare([tmp_path / "b.tsv"], [tmp_path / "a.tsv", None, "-"])
+    for written in ("a.tsv", "link", "../" + tmp_path.name + "/a.tsv"):
+        with pytest.raises(InputError, match="is read, and would be written over"):
+            files.spare([tmp_path / "b.tsv", tmp_path / written], [tmp_path / "a.tsv"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genossl.errors import InputError
-from genossl.genome.labels import read_labels
+from genossl.genome.labels import files_of, of_task, read_labels
 
 
 def read(folder: Path, *lines: str):
@@ -60,3 +60,15 @@ def test_what_is_refused(tmp_path: Path, header: str, row: str, message: str) ->
     good = "\t".join(values.get(name, "") for name in header.split("\t"))
     with pytest.raises(InputError, match=rf"labels\.tsv:? {message}"):
         read(tmp_path, header, good, row)
+
+
+def test_what_the_task_of_a_table_is(tmp_path: Path) -> None:
+    table = tmp_path / "t.tsv"
+    table.write_text("id\tlabel\na\tx\n")
+    assert of_task(table) == {}
+    assert files_of(table) == [table]
+    (tmp_path / "t.json").write_text('{"task": "t", "kind": "multilabel", "strand": "as_given", "rows": 1}')
+    assert of_task(table) == {"kind": "multilabel", "strand": "as_given"}
+    assert files_of(table) == [table, tmp_path / "t.json"]
+    (tmp_path / "t.json").write_text('{"model": "cnn"}')
+    assert of_task(table) == {}

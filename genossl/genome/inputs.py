@@ -87,7 +87,7 @@ def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: 
 
 
 def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
-    table = read_labels(path)
+    table = read_labels(path, empty=True)  # labels play no part here
     if "sequence" in table:
         for name, letters in zip(table["id"], table["sequence"], strict=True):
             try:

@@ -52,10 +52,22 @@ def checked(table: pd.DataFrame, path: str | Path, empty: bool = False) -> pd.Da
     return table
 
 
-def strand_policy(path: str | Path) -> str:
-    """What the .json that `genossl tasks` writes beside a table says of the strand; "" where there is none."""
+def of_task(path: str | Path) -> dict[str, str]:
+    """kind and strand of a table by the .json that `genossl tasks` writes beside it; nothing where there is none."""
     path = Path(path)
     if path.suffix != ".tsv" or not path.with_suffix(".json").is_file():
-        return ""
+        return {}
     about = read_json(path.with_suffix(".json"))
-    return str(about.get("strand", "")) if isinstance(about, dict) and "task" in about else ""
+    if not isinstance(about, dict) or not {"task", "kind", "strand"} <= set(about):
+        return {}
+    return {name: str(about[name]) for name in ("kind", "strand")}
+
+
+def strand_policy(path: str | Path) -> str:
+    """What `of_task` says of the strand; "" where it says nothing."""
+    return of_task(path).get("strand", "")
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """The table, and the .json of its task where there is one: what nothing may be written over."""
+    return [Path(path), *([Path(path).with_suffix(".json")] if of_task(path) else [])]

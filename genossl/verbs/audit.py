@@ -25,7 +25,7 @@ from genossl.evaluation.tasks import Kind, truth
 from genossl.genome import inputs, sketch
 from genossl.genome.alphabet import reverse_complement
 from genossl.genome.intervals import overlaps
-from genossl.genome.labels import read_labels
+from genossl.genome.labels import files_of, read_labels
 from genossl.genome.store import TokenStore
 
 Strand = Literal["invariant", "as_given"]
@@ -136,9 +136,7 @@ def run(
     used = {name: Path(path) for name, path in given.items() if path is not None}
     if out.suffix != ".json":
         raise InputError(f"{out}: an audit is written as .json")
-    for path in (out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")):
-        if path.resolve() in {read.resolve() for read in used.values()}:
-            raise InputError(f"{path}: is read; the audit {out} would write over it, so give another --out")
+    files.spare([out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")], [*files_of(labels), *used.values()])
     rows = _read(labels, sequences, settings, kind, strand)
     checks, source = _duplicates(rows, settings)
     checks.append(_overlapping(rows, settings, _leaked(checks)))
@@ -201,7 +199,9 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _read(labels: str | Path, sequences: str | Path | None, settings: Settings, kind: Kind, strand: Strand) -> Rows:
-    table = read_labels(labels)
+    if Path(labels).is_dir():
+        raise InputError(f"{labels}: is a folder; expected a table, which genossl tasks makes of it")
+    table = read_labels(labels, empty=kind == "multilabel")
     try:
         split_N = _sides(table, settings, kind)
         classes, y_N, *_ = truth(table, kind)
@@ -225,6 +225,8 @@ def _read(labels: str | Path, sequences: str | Path | None, settings: Settings, 
 
 def _sides(table: pd.DataFrame, settings: Settings, kind: Kind) -> np.ndarray:
     """train, validation or test of each row: the split column, else as the probe will split."""
+    if kind == "classes" and len(names := set(table["label"])) < 2:
+        raise InputError(f"all {len(table)} rows have the label {min(names)!r}; expected at least 2 classes")
     if "split" in table:
         split_N = table["split"].to_numpy(dtype=object)
         if (empty := np.flatnonzero(split_N == "")).size:
@@ -259,6 +261,10 @@ def _leak(
     outcome = "fail" if fails else "warn" if share > tolerated else "pass"
     sentence = f"{_count(len(leaked), q)} test rows {what}."
     return Check(name, outcome, share, settings.share if fails else tolerated, sentence, found, leaked)
+
+
+def _besides(claimed: set[int]) -> str:
+    return ", those of the checks above not counted again" if claimed else ""
 
 
 def _count(n: int, of: int) -> str:
@@ -354,7 +360,7 @@ def _overlapping(rows: Rows, settings: Settings, claimed: set[int]) -> Check:
     ids = table["id"].to_numpy(dtype=object)
     hit = [q for q in np.flatnonzero(share > 0) if int(rows.test[q]) not in claimed]
     found = [(ids[rows.test[q]], ids[other[q]], float(share[q])) for q in hit]
-    what = "share bases of a contig with train or validation rows"
+    what = f"share bases of a contig with train or validation rows{_besides(claimed)}"
     return _leak("overlaps", rows, settings, rows.test[hit], found, what)
 
 
@@ -376,7 +382,7 @@ def _near(
             "near_copies", rows, settings, rows.test[near],
             [(ids[rows.test[q]], ids[other[q]], float(identity[q])) for q in near],
             f"are near copies of a train or validation row (identity at least {settings.near:g}, "
-            f"estimated from {settings.k}-mers)",
+            f"estimated from {settings.k}-mers){_besides(claimed)}",
             settings.tolerated,
         )
     ]  # fmt: skip
@@ -388,7 +394,7 @@ def _near(
             "pieces", rows, settings, rows.test[pieces],
             [(ids[rows.test[q]], ids[rows.train[one[q]]], float(together[q])) for q in pieces],
             f"have at least {settings.contained:.0%} of their {settings.genome_k}-mers in train or validation rows "
-            "taken together",
+            f"taken together{_besides(claimed)}",
             settings.tolerated,
         )
     )  # fmt: skip
@@ -436,6 +442,7 @@ def _strains(rows: Rows, settings: Settings, sequences: str | Path | None) -> Ch
     what = f"are of {len(twins):,} {column}s that are the same strain (ANI at least {settings.ani:g}) as one of train"
     if not twins:
         what = f"are of a {column} that is the same strain (ANI at least {settings.ani:g}) as one of train"
+    what += "" if whole else ", as far as rows tell: no store holds the genomes"
     return _leak("strains", rows, settings, leaked, found, what)
 
 

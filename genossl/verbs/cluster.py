@@ -20,7 +20,7 @@ from genossl.errors import InputError
 from genossl.evaluation import agreement, clusters, scores, splits
 from genossl.evaluation.clusters import Found
 from genossl.evaluation.table import join
-from genossl.genome.labels import read_labels
+from genossl.genome.labels import files_of, of_task, read_labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,10 @@ def run(
     if not settings.algorithms:
         raise InputError(f"algorithms: none given; expected some of {', '.join(clusters.ALGORITHMS)}")
     paths = {Path(path).stem: Path(path) for path in embeddings}
+    written = [out, *(out.with_suffix(suffix) for suffix in (".comparisons.tsv", ".assigned.tsv", ".json"))]
+    files.spare(written, [*files_of(labels), *(p.with_suffix(".tsv") for p in paths.values())])
+    if (kind := of_task(labels).get("kind", "classes")) != "classes":
+        raise InputError(f"{labels}: the task is of the kind {kind}; clusters are held against classes")
     if len(paths) < max(1, len(embeddings)):
         raise InputError(
             f"expected embeddings of different names, at least one; found {', '.join(map(str, embeddings)) or 'none'}"

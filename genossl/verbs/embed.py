@@ -16,7 +16,7 @@ from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation.table import SUFFIXES
 from genossl.genome import inputs
-from genossl.genome.labels import strand_policy
+from genossl.genome.labels import files_of, strand_policy
 from genossl.model.embedders import open_encoder
 
 log = logging.getLogger("genossl")
@@ -53,6 +53,7 @@ def run(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
+    files.spare([out, *([out.with_suffix(".tsv")] if out.suffix == ".npy" else [])], [*files_of(source), sequences])
     both_strands = averaged(source, settings)
     settings = dataclasses.replace(settings, both_strands=both_strands)
     embedder, trained_on, weights = open_encoder(encoder, settings.pool, both_strands, device, threads)

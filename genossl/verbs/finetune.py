@@ -25,7 +25,7 @@ from genossl.errors import InputError
 from genossl.evaluation import splits, tasks
 from genossl.evaluation.tasks import Task
 from genossl.genome import inputs
-from genossl.genome.labels import read_labels, strand_policy
+from genossl.genome.labels import files_of, read_labels, strand_policy
 from genossl.model import checkpoint
 from genossl.model.classifier import Classifier, Cnn, Reader, logits
 from genossl.model.encoder import encoder_device
@@ -138,6 +138,7 @@ def run(
     out, started = Path(out), time.perf_counter()
     if out.suffix != ".npz":
         raise InputError(f"{out}: predictions are written as .npz")
+    files.spare([out, out.with_suffix(".json")], [*files_of(labels), sequences])
     if threads:
         torch.set_num_threads(threads)
     where = encoder_device(device)

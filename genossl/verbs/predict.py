@@ -22,6 +22,7 @@ from genossl.evaluation import saved_head
 from genossl.evaluation.pooling import Pool
 from genossl.evaluation.saved_head import CLASSES, MULTILABEL, REGRESSION, Answers, Head
 from genossl.genome import inputs
+from genossl.genome.labels import files_of
 from genossl.model import checkpoint
 from genossl.model.embedders import UNTRAINED, open_encoder
 
@@ -63,6 +64,8 @@ def run(
     out = Path(out)
     if out.suffix != ".tsv":
         raise InputError(f"{out}: predictions are written as .tsv")
+    written = [out, *(out.with_suffix(f".{level}s.tsv") for level in LEVELS)]
+    files.spare(written, [*files_of(source), sequences])
     head = saved_head.load(path)
     spec = which_encoder(head, path, encoder)
     pool, both = head.about["pool"], head.about["both_strands"]

@@ -24,7 +24,9 @@ from genossl.evaluation.subsets import Subset
 from genossl.evaluation.table import join
 from genossl.evaluation.tasks import Task
 from genossl.evaluation.verdict import END_TO_END
-from genossl.genome.labels import read_labels
+from genossl.genome.labels import files_of, read_labels
+
+BESIDE = (".comparisons", ".confusion", ".efficiency", ".calibration", ".subsets")  # tables beside the scores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,9 @@ def run(
     if out.suffix != ".tsv":
         raise InputError(f"{out}: scores are written as .tsv")
     paths = _named(embeddings, predictions or [])
+    kept = [] if save_head is None else saved_head.paths(save_head)
+    written = [out, out.with_suffix(".json"), *(out.with_suffix(f"{suffix}.tsv") for suffix in BESIDE), *kept]
+    files.spare(written, [*files_of(labels), *paths.values(), *(p.with_suffix(".tsv") for p in paths.values()), audit])
     if save_head is not None:
         saved_head.origin(saved_head.only(embeddings))  # refused before hours of work, not after
     try:

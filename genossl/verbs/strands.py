@@ -23,7 +23,7 @@ from genossl.errors import InputError
 from genossl.evaluation import heads, scores, splits, strands, tasks
 from genossl.genome import inputs
 from genossl.genome.alphabet import reverse_complement
-from genossl.genome.labels import read_labels, strand_policy
+from genossl.genome.labels import files_of, of_task, read_labels
 from genossl.model.embedders import UNTRAINED, open_encoder
 from genossl.model.embedding import Pool
 
@@ -43,6 +43,8 @@ class Settings(tasks.Settings):
         super().__post_init__()
         if self.penalty <= 0:
             raise ValueError("penalty must be above 0")
+        if self.kind != "classes":
+            raise ValueError(f"kind {self.kind}: flip rates are those of classes")
 
 
 class Found(NamedTuple):
@@ -74,14 +76,14 @@ def run(
     out = Path(out)
     if out.suffix != ".tsv":
         raise InputError(f"{out}: strands are written as .tsv")
+    files.spare([out], [*files_of(labels), sequences])
     named = {name_of(spec): spec for spec in encoders}
     if len(named) < max(1, len(encoders)):
         raise InputError(f"expected encoders of different names, at least one; found {', '.join(encoders) or 'none'}")
-    as_given = strand_policy(labels) == "as_given"
-    about = Path(labels).with_suffix(".json")
-    kind = files.read_json(about).get("kind") if strand_policy(labels) else "classes"
+    asked = of_task(labels)
+    as_given, kind = asked.get("strand") == "as_given", asked.get("kind", "classes")
     if kind != "classes":
-        raise InputError(f"{about}: the task is of the kind {kind}; flip rates are those of classes")
+        raise InputError(f"{labels}: the task is of the kind {kind}; flip rates are those of classes")
     try:
         task = tasks.prepare(read_labels(labels), settings)
     except InputError as error:

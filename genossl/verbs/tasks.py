@@ -65,6 +65,7 @@ def run(
     out = Path(out)
     if out.suffix != ".tsv":
         raise InputError(f"{out}: a task is written as .tsv")
+    files.spare([out, out.with_suffix(".json")], [path, labels, genome])
     made = prepare(path, settings, labels, genome, store)
     name = out.name.removesuffix(".tsv")
     used = {
