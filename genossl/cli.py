@@ -329,7 +329,7 @@ def embed(
     "--predictions", multiple=True, type=PATH, metavar="NPZ", help="Of a network trained end to end; repeatable."
 )
 @click.option(
-    "--audit", type=PATH, metavar="TSV", help="The audit's table of test rows: scores also on the clean ones."
+    "--audit", type=PATH, metavar="TSV", help="The audit's .rows.tsv: scores also on clean rows, in .subsets.tsv."
 )
 @config_option
 @settings_option

@@ -453,7 +453,8 @@ def test_a_fail_stops_after_everything_is_written(leaky: Path) -> None:
     assert isinstance(error, InputError)  # exit 2, by main
     assert str(error) == (
         "task leaky fails the audit: copies: 20 of 80 (25 %) test rows are exact copies of train or validation rows "
-        f"(findings: {out.with_suffix('.tsv')}); mend the split, or go on with audit: {{stop: false}} in the config"
+        f"(findings: {out.with_suffix('.tsv')}); mend the split, or go on with audit: {{stop: false}} in the config "
+        "(--set stop=false)"
     )
     assert "leaky: fail, 60 of 80 test rows clean" in output
     assert len(out.with_suffix(".tsv").read_text().splitlines()) == 21

@@ -206,6 +206,7 @@ def test_no_run(folder: Path) -> None:
         ("genomes.tsv", "genome\tpath\na\ta.fa\na\ta.fa\n", "genomes.tsv: genome 'a' occurs more than once"),
         ("genomes.tsv", "genome\tpath\na b\ta.fa\n", "genomes.tsv: genome 'a b': a name has"),
         ("tasks.tsv", "task\tpath\n../t\tlabels.tsv\n", "tasks.tsv: task '../t': a name has"),
+        ("tasks.tsv", "task\tpath\tkindd\nt\tlabels.tsv\tclasses\n", "tasks.tsv: column 'kindd': did you mean kind?"),
         ("labels.tsv", "id\tlabel\tsequence\nx\ty\tA\nx\ty\tA\n", "labels.tsv: id 'x' occurs more than once"),
         ("labels.tsv", "id\tlabel\tsplit\na\ty\ttrain\nb\ty\ttest\n", "labels.tsv: "),
     ],

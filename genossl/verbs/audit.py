@@ -185,7 +185,8 @@ def gate(records: list[Path], settings: Settings) -> None:
             why = "; ".join(f"{c['name']}: {c['sentence'].rstrip('.')}" for c in wrong)
             failed.append(f"task {record['task']} fails the audit: {why} (findings: {Path(path).with_suffix('.tsv')})")
     if failed and settings.stop:
-        raise InputError(f"{'; '.join(failed)}; mend the split, or go on with audit: {{stop: false}} in the config")
+        how = "mend the split, or go on with audit: {stop: false} in the config (--set stop=false)"
+        raise InputError(f"{'; '.join(failed)}; {how}")
 
 
 def _record(path: Path) -> dict[str, Any]:

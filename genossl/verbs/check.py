@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report
 from genossl.verbs import tasks as labelled
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
+BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
+TASK_COLUMNS = (*(field.name for field in dataclasses.fields(labelled.Settings)), *BESIDE)
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
 RESERVED = re.compile(r"gc|kmer[1-8]|untrained(\..+)?|.+\.(null|seed\d+)")  # names of baselines and compared runs
 
@@ -150,13 +153,17 @@ def _sheet(path: str, key: str) -> Any:
     names = sheet[key]
     wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
-    beside = ("features",) if key == "genome" else ("labels", "genome")
+    beside = ("features",) if key == "genome" else BESIDE
     files = [*sheet["path"], *(p for name in beside for p in sheet.get(name, []) if p)]
     wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_there(path, p, key)]
     if key == "genome" and "split" in sheet:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
         strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))
         wrong += [f"split {s!r}: expected train, validation, test, pretrain or none given" for s in strange]
+    known = {"task": ("task", "path", *TASK_COLUMNS), "genome": ("genome", "path", "split", "features")}[key]
+    for name in sheet.columns.difference(known):
+        if close := difflib.get_close_matches(str(name), set(known) - set(sheet.columns), 1, 0.8):
+            wrong.append(f"column {name!r}: did you mean {close[0]}?")
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong[:10]))
     return sheet
@@ -170,10 +177,9 @@ def _is_there(sheet: str, path: str, key: str) -> bool:
 
 def _task(sheet: Path, row: dict[str, Any]) -> labelled.Prepared:
     """The task of one row of the sheet, as the verb tasks prepares it; nothing is written."""
-    known = [field.name for field in dataclasses.fields(labelled.Settings)]
-    mapping = {name: row[name] for name in known if row.get(name)}
+    mapping = {name: row[name] for name in TASK_COLUMNS if name not in BESIDE and row.get(name)}
     settings = config.build(labelled.Settings, mapping, f"{sheet}: task {row['task']}")
-    places = [sheet.parent / row[name] if row.get(name) else None for name in ("labels", "genome")]
+    places = [sheet.parent / row[name] if row.get(name) else None for name in BESIDE]
     return labelled.prepare(sheet.parent / row["path"], settings, *places)
 
 

@@ -22,6 +22,7 @@ from genossl.genome.labels import checked
 from genossl.genome.store import TokenStore
 
 FIRST = ("id", "label", "sequence", "genome", "contig", "start", "end", "strand", "split", "group")
+MANY = 20  # different labels that are numbers, from which they are taken for numbers in a hint
 NONE = "-"  # the label of a row that has none of the names of a multilabel task
 
 
@@ -117,8 +118,13 @@ def prepare(
         default = tasks.Settings()  # fractions and blocks: whether the rows can be split as the probe will split them
         notes += splits.assign(table, default.fractions, default.block, settings.kind == "classes").notes
     except InputError as error:
-        alone = found.layout == "intervals" and not settings.label and len(classes) == 1
-        hint = "; --label names another column or attribute" if alone else ""
+        hint = ""
+        if found.layout == "intervals" and not settings.label and len(classes) == 1:
+            hint = "; --label names another column or attribute"
+        elif found.layout == "folder" and not {"split", "group"} & set(table.columns):
+            hint = "; a folder has these as folders train, dev and test, or as several files per class"
+        elif len(classes) > MANY and all(map(_is_number, classes)):
+            hint = "; the labels are numbers: --kind regression"
         raise InputError(f"{where}: {error}{hint}") from None
     ordered = [*(name for name in FIRST if name in table), *(name for name in table if name not in FIRST)]
     about = {
