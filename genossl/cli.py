@@ -214,7 +214,7 @@ def audit(
         table, *more = labels
         if out is None or more or table.suffix == ".json":
             raise click.UsageError("expected one table with --out AUDIT.json, or records of audits (.json) without it")
-        asked = {"kind": "classes", "strand": "invariant"} | of_task(table)
+        asked: dict[str, Any] = {"kind": "classes", "strand": "invariant"} | of_task(table)
         asked |= {name: value for name, value in (("kind", kind), ("strand", strand)) if value}
         records, lines = [out], verb.run(table, out, built, sequences, pretrained, asked["kind"], asked["strand"])
     for line in lines:
