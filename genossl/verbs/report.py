@@ -388,6 +388,7 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         caution = f"Caution: the strand matters in this task, and its embeddings average over both strands. {caution}"
     if verdict.outcome != "unknown" and (seeds := _seeds(results, s.ours)):
         caution = f"{caution} {judge.seeds_caution(seeds)}"
+    caution = caution.strip()
     titles = {name: names.row(name, s.ours) for name in order}
     return {
         "name": task.name,
@@ -402,7 +403,7 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "crossover": line,
         "second": second,
         "corrected": judge.corrected(scores, pairs, shots=verdict.shots, **known),
-        "caution": caution.strip(),
+        "caution": caution,
         "findings": [f"{verdict.sentence} {caution}".rstrip(), line, second],
         "tiles": _tiles(rows, verdict.shots, titles, s, profile, task),
         "shots": shots,
