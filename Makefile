@@ -34,7 +34,7 @@ demo: $(READY)  ## the whole workflow on the genomes in examples/, then its find
 bakeoff: $(READY)  ## every method at equal budget on four tasks (about an hour on 2 cores; run it again to go on)
 	$(RUN) python benchmarks/bakeoff.py --data $(BAKEOFF_DATA) --out results/bakeoff --minutes $(BAKEOFF_MINUTES) --jobs $(CORES)
 
-verdicts: $(READY)  ## five labelled sets of five layouts in one run (BAKEOFF_DATA; within an hour on 2 cores)
+verdicts: $(READY)  ## five labelled sets of five layouts in one run (BAKEOFF_DATA; about an hour on 2 cores)
 	$(RUN) python benchmarks/verdicts.py --data $(BAKEOFF_DATA) --out results/verdicts --cores $(CORES)
 
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
