@@ -27,6 +27,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import bakeoff_data  # noqa: E402
 from bakeoff_data import SIDES, VIRUSES, first_bases, of_split, sheet  # noqa: E402
 
+from genossl.errors import InputError  # noqa: E402
+from genossl.files import read_json  # noqa: E402
+from genossl.genome import fasta as reader  # noqa: E402
+from genossl.genome.alphabet import decode  # noqa: E402
+
 BINDING = "starter/labelled/gue/mouse__4.tsv.gz"
 SIGMA = "starter/labelled/ecoli_promoter2l/data.tsv.gz"
 FILES = [*bakeoff_data.FILES, BINDING, SIGMA]
@@ -69,8 +74,6 @@ def write(data: Path, folder: Path, rows: int) -> None:
 
     Raises InputError where `data` lacks a file.
     """
-    from genossl.errors import InputError
-
     if (folder / "tasks.tsv").is_file():
         return
     if missing := [name for name in FILES if not (data / name).is_file()]:
@@ -87,9 +90,6 @@ def write(data: Path, folder: Path, rows: int) -> None:
 
 def collection(data: Path, prokaryotes: pd.DataFrame, folder: Path) -> None:
     """Prokaryotes (the first 500,000 bases) and phages of train and validation; phages of test hold genes of a task."""
-    from genossl.genome import fasta as reader
-    from genossl.genome.alphabet import decode
-
     lines = ["genome\tpath\tsplit"]
     for side in ("train", "validation"):
         for name, path in of_split(prokaryotes, side):
@@ -172,9 +172,6 @@ def sigma(data: Path, folder: Path) -> None:
 
 def records(path: Path) -> Iterator[tuple[str, str]]:
     """Name and letters of each record."""
-    from genossl.genome import fasta as reader
-    from genossl.genome.alphabet import decode
-
     for record in reader.records(path):
         yield record.name, decode(record.tokens)
 
@@ -195,8 +192,6 @@ def fasta(path: Path, items: Iterable[tuple[str, str]]) -> None:
 
 def findings(out: Path) -> list[str]:
     """What the audit and the report say of each task."""
-    from genossl.files import read_json
-
     results = out / "results" / "verdicts"
     lines = []
     for path in sorted((results / "audit").glob("*.json")):
@@ -217,8 +212,6 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--only-data", action="store_true", help="write the sets and the configuration, run nothing")
     options = parser.parse_args()
-    from genossl.errors import InputError
-
     try:
         write(options.data, options.out / "data", options.rows)
     except InputError as error:

@@ -68,9 +68,8 @@ class Verb(click.Command):
             for title, module, name in SETTINGS.get(str(self.name), [])
         ]
         for i, (title, rows) in enumerate(parts):
-            later = {
-                field.partition(":")[0] for _, more in parts[i + 1 :] for field, _, _ in more
-            }  # their own defaults
+            # a key that a later part gives another default stands there alone
+            later = {field.partition(":")[0] for _, more in parts[i + 1 :] for field, _, _ in more}
             with formatter.section(title):
                 formatter.write_dl([(f, told) for f, _, told in rows if f.partition(":")[0] not in later], col_max=60)
         super().format_epilog(ctx, formatter)
@@ -427,7 +426,7 @@ def strands(
 @click.argument("labels", type=PATH, metavar="LABELS")
 @click.option("--out", required=True, type=PATH, metavar="PREDICTIONS", help=".npz; what was tried beside it as .json")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of LABELS refer to.")
-@click.option("--kind", metavar="KIND", help="What a label is, as for probe; short for --set kind=KIND.")
+@click.option("--kind", metavar="KIND", help="What a label is, as for probe; default: as genossl tasks was told.")
 @config_option
 @settings_option
 @set_option

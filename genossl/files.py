@@ -16,7 +16,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -227,16 +227,22 @@ def versions() -> dict[str, str]:
 
 
 def write_provenance(
-    artefact: str | Path, verb: str, settings: Any, inputs: dict[str, Path], seed: int | None = None, **more: Any
-) -> None:
-    """Write `<artefact>.provenance.json`: verb, resolved settings, seed, versions, checksums of the input files."""
+    artefact: str | Path, verb: str, settings: Any, inputs: Mapping[str, str | Path | None], seed: int | None = None,
+    **more: Any,
+) -> None:  # fmt: skip
+    """Write `<artefact>.provenance.json`: verb, resolved settings, seed, versions, checksums of the input files.
+
+    A store stands for its store.json, which holds its checksum; None and standard input (-) are left out.
+    """
+    given = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
+    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in given.items()}
     record = {
         "artefact": Path(artefact).name,
         "verb": verb,
         "settings": settings,
         "seed": seed,
         "versions": versions(),
-        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in used.items()},
         **more,
     }
     write_json(f"{artefact}.provenance.json", record)

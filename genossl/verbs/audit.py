@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import InputError, naming
 from genossl.evaluation import leaks, shortcuts, splits
 from genossl.evaluation.tasks import Kind, truth
 from genossl.genome import inputs, sketch
@@ -132,8 +132,7 @@ def run(
     Raises InputError for a table that cannot be split or read. Whether a check that fails stops is for `gate` to say.
     """
     out = Path(out)
-    given = {"labels": labels, "sequences": sequences, "pretrained": pretrained}
-    used = {name: Path(path) for name, path in given.items() if path is not None}
+    used = {"labels": labels, "sequences": sequences, "pretrained": pretrained}
     if out.suffix != ".json":
         raise InputError(f"{out}: an audit is written as .json")
     files.spare([out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")], [*files_of(labels), *used.values()])
@@ -153,8 +152,7 @@ def run(
     files.write_tsv(out.with_suffix(".tsv"), pd.DataFrame(listed, columns=list(FINDINGS)))
     files.write_tsv(out.with_suffix(".rows.tsv"), pd.DataFrame(per_row, columns=list(leaks.COLUMNS)))
     files.write_json(out, {"task": out.stem, **_summary(rows, checks), "clean": sum(per_row["clean"])})
-    of_stores = {name: path / "store.json" for name, path in used.items() if (path / "store.json").is_file()}
-    files.write_provenance(out, "audit", settings, used | of_stores)
+    files.write_provenance(out, "audit", settings, used)
     return told([out])
 
 
@@ -203,11 +201,9 @@ def _read(labels: str | Path, sequences: str | Path | None, settings: Settings, 
     if Path(labels).is_dir():
         raise InputError(f"{labels}: is a folder; expected a table, which genossl tasks makes of it")
     table = read_labels(labels, empty=kind == "multilabel")
-    try:
+    with naming(labels):
         split_N = _sides(table, settings, kind)
         classes, y_N, *_ = truth(table, kind)
-    except InputError as error:
-        raise InputError(f"{labels}: {error}") from None
     items = inputs.read(labels, 0, 0, sequences)
     tokens = [item.tokens for item in files.progress(items, "audit: read", "row", total=len(table))]
     test_N = split_N == splits.TEST

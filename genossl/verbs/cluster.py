@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import InputError, naming
 from genossl.evaluation import agreement, clusters, scores, splits
 from genossl.evaluation.clusters import Found
 from genossl.evaluation.table import join
@@ -102,11 +102,8 @@ def run(
             f"rival {settings.rival!r} is none of the embeddings ({', '.join(paths)}); name one of them as --rival, "
             "or --rival '' to compare with none"
         )
-    try:
+    with naming(labels):
         rows = prepare(read_labels(labels), settings)
-    except InputError as error:
-        message = str(error)
-        raise InputError(message if message.startswith(str(labels)) else f"{labels}: {message}") from None
     for path in paths.values():
         join(path, rows.ids)
     jobs = (delayed(measure)(path, rows, settings) for path in paths.values())

@@ -68,12 +68,8 @@ def run(
             bar.update(len(rows))
         if not count:
             raise InputError(f"{source}: holds no sequence")
-    used = {"encoder": weights} if weights else {}
     beside = Path(source).with_suffix(".json") if strand_policy(source) else None
-    for name, path in (("input", source), ("sequences", sequences), ("task", beside)):
-        if path is not None and str(path) != "-":
-            store = Path(path) / "store.json"
-            used[name] = store if store.is_file() else Path(path)
+    used = {"encoder": weights, "input": source, "sequences": sequences, "task": beside}
     files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used)
     return count
 

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import InputError, naming
 from genossl.evaluation import splits, tasks
 from genossl.evaluation.tasks import Task
 from genossl.genome import inputs
@@ -162,10 +162,7 @@ def run(
             scores=np.stack(found.scores).astype(np.float32),
         )
     files.write_json(out.with_suffix(".json"), about)
-    used = {"labels": Path(labels)} | ({"encoder": begin.weights} if begin.weights else {})
-    if sequences is not None:
-        store = Path(sequences) / "store.json"
-        used["sequences"] = store if store.is_file() else Path(sequences)
+    used = {"labels": labels, "encoder": begin.weights, "sequences": sequences}
     files.write_provenance(out, "finetune", {"model": model, **dataclasses.asdict(settings)}, used)
     return about
 
@@ -185,11 +182,8 @@ def summary(about: dict[str, Any]) -> list[str]:
 
 def prepare(labels: Path, settings: Settings) -> Task:
     """The task as the probe draws it. Raises InputError."""
-    try:
+    with naming(labels):
         return tasks.prepare(read_labels(labels, empty=settings.kind == tasks.MULTILABEL), settings)
-    except InputError as error:
-        message = str(error)
-        raise InputError(message if message.startswith(str(labels)) else f"{labels}: {message}") from None
 
 
 def read_sequences(labels: Path, sequences: Path | None, task: Task) -> list[np.ndarray]:

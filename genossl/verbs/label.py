@@ -81,9 +81,7 @@ def run(
     files.write_tsv(out, pd.DataFrame(table))
     files.write_tsv(out.with_suffix(".rules.tsv"), rules)
     places = {"input": source, "seeds": seeds, "motifs": motifs, "sequences": sequences}
-    used = {name: Path(path) for name, path in places.items() if path is not None and str(path) != "-"}
-    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in used.items()}
-    files.write_provenance(out, "label", settings, used)
+    files.write_provenance(out, "label", settings, places)
     return summary(made, found, len(rules))
 
 

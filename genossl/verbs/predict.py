@@ -89,11 +89,7 @@ def run(
                 bar.update(len(rows))
         if not tables.count["read"]:
             raise InputError(f"{source}: holds no sequence")
-    used = {"head": saved_head.paths(path)[1]} | ({"encoder": weights} if weights else {})
-    for name, given in (("input", source), ("sequences", sequences)):
-        if given is not None and str(given) != "-":
-            store = Path(given) / "store.json"
-            used[name] = store if store.is_file() else Path(given)
+    used = {"head": saved_head.paths(path)[1], "encoder": weights, "input": source, "sequences": sequences}
     files.write_provenance(out, "predict", {"encoder": spec, **dataclasses.asdict(settings)}, used)
     if tables.short:
         log.warning(

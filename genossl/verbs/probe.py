@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import InputError, naming
 from genossl.evaluation import forest, heads, kinds, saved_head, splits, subsets, tasks, tidy
 from genossl.evaluation.predictions import read as read_predictions
 from genossl.evaluation.results import Result, measure, over_draws
@@ -98,11 +98,8 @@ def run(
     files.spare(written, [*files_of(labels), *paths.values(), *(p.with_suffix(".tsv") for p in paths.values()), audit])
     if save_head is not None:
         saved_head.origin(saved_head.only(embeddings))  # refused before hours of work, not after
-    try:
+    with naming(labels):
         ready = prepare(read_labels(labels, empty=settings.kind == tasks.MULTILABEL), settings)
-    except InputError as error:
-        message = str(error)
-        raise InputError(message if message.startswith(str(labels)) else f"{labels}: {message}") from None
     for path in embeddings:
         join(Path(path), ready.labels["id"].to_numpy(dtype=object))
     networks = {path.stem: read_predictions(path, ready) for path in map(Path, predictions or [])}

@@ -98,11 +98,10 @@ def run(
     found = _score_records(model, _items(source, settings), out, settings, baselines, _learnt(training, splits))
     told += _summary(found, settings, baselines is not None, "genome" if of_store else "record")
     folder = checkpoint.encoder_folder(run_folder)
-    used = {"encoder": folder / "encoder.safetensors", "heads": folder / "heads.safetensors"}
-    for name, path in (("input", source), ("store", store), ("variants", variants)):
-        if path is not None and str(path) != "-":
-            file = Path(path) / "store.json"
-            used[name] = file if file.is_file() else Path(path)
+    used = {
+        "encoder": folder / "encoder.safetensors", "heads": folder / "heads.safetensors", "input": source,
+        "store": store, "variants": variants,
+    }  # fmt: skip
     files.write_provenance(out, "score", {"run": run_folder, **dataclasses.asdict(settings)}, used, settings.seed)
     return told
 

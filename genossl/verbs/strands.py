@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import InputError, naming
 from genossl.evaluation import heads, scores, splits, strands, tasks
+from genossl.evaluation.results import over_draws
 from genossl.genome import inputs
 from genossl.genome.alphabet import reverse_complement
 from genossl.genome.labels import files_of, of_task, read_labels
@@ -84,11 +85,8 @@ def run(
     as_given, kind = asked.get("strand") == "as_given", asked.get("kind", "classes")
     if kind != "classes":
         raise InputError(f"{labels}: the task is of the kind {kind}; flip rates are those of classes")
-    try:
+    with naming(labels):
         task = tasks.prepare(read_labels(labels), settings)
-    except InputError as error:
-        message = str(error)
-        raise InputError(message if message.startswith(str(labels)) else f"{labels}: {message}") from None
     drawn = next(iter(task.draws.values()))
     train, test = np.unique(np.concatenate(drawn)), task.rows[splits.TEST]
     tokens = _tokens(labels, sequences, set(task.labels["id"].iloc[np.concatenate([train, test])]))
@@ -133,9 +131,7 @@ def measure(
         rates.append(flipped.mean())
         related.append(strands.correlation(said, turned))
         replicates.append(strands.flip_replicates(flipped, task.units.unit_N, task.weights_RU))
-    rng = np.random.default_rng([settings.seed, 2, len(drawn)])
-    draws_RD = scores.resample_draws(len(drawn), settings.replicates, rng)
-    low, high = scores.interval(np.einsum("rd,dr->r", draws_RD, np.stack(replicates)))
+    low, high = scores.interval(over_draws(np.stack(replicates), settings.seed))
     vectors = strands.correlation(given_MD, reverse_MD)
     mean = float(np.mean(related))
     return Found(name, "both" if both else "given", float(np.mean(rates)), low, high, mean, vectors, len(given))

@@ -72,13 +72,10 @@ def run(
     used = {
         str(file.relative_to(path)) if Path(path).is_dir() else "input": file for file in layouts.files_of(Path(path))
     }
-    for key, place in (("labels", labels), ("genome", genome), ("store", store)):
-        if place is not None:
-            inside = Path(place) / "store.json"
-            used[key] = inside if inside.is_file() else Path(place)
     files.write_tsv(out, made.table)
     files.write_json(out.with_suffix(".json"), {"task": name, **made.about})
-    files.write_provenance(out, "tasks", settings, used)
+    beside = {"labels": labels, "genome": genome, "store": store}
+    files.write_provenance(out, "tasks", settings, used | beside)
     classes = f", {len(made.about['classes'])} classes" if made.about["classes"] else ""
     return f"{out}: {made.told}; {len(made.table):,} rows{classes}, {settings.kind}, strand {settings.strand}"
 
