@@ -236,19 +236,21 @@ def audit(
     metavar="MINUTES",
     help="Save, stop and exit 75 after so long (fractions too); 0: no limit.",
 )
+@click.option("--profile", is_flag=True, help="Write RUN/profile.tsv: where the time of ten steps goes.")
 def pretrain(
     store: Path, out: Path, method: Any, config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
-    time_limit: float,
+    time_limit: float, profile: bool,
 ) -> None:  # fmt: skip
     """Train an encoder on a token store.
 
     Presets: default, short (150-base reads), conv, bases, kmer_mlp, paper_150, paper_1000. Settings are --set
     pretrain.KEY, encoder.KEY (both below) and method.KEY (`genossl methods NAME` lists them). The same command resumes
-    a run that was stopped.
+    a run that was stopped. Several processes train together under torchrun, such as torchrun --standalone
+    --nproc-per-node 4 --no-python genossl pretrain ...: the batch is theirs together, the result that of one.
     """
     from genossl.verbs import pretrain as verb
 
-    jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit)
+    jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile)
     verb.run(store, out, _recipe(config_file, settings, assignments, method), jobs)
     click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
 

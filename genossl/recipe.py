@@ -13,6 +13,7 @@ from genossl.errors import InputError
 from genossl.model import checkpoint
 from genossl.model.encoder import Encoder
 from genossl.model.encoder import Settings as EncoderSettings
+from genossl.model.precision import Precision
 from genossl.pretext.method import Method
 
 PRESETS = Path(__file__).parent / "presets"
@@ -31,7 +32,7 @@ class Loop:
     weight_decay: float = 0.01  # AdamW; 0 is Adam
     epsilon: float = 1e-8  # of Adam
     clip: float = 1.0  # largest norm of the gradient; 0: unlimited
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on CUDA, fp32 elsewhere
+    precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 on hardware that is faster in it
     seed: int = 0  # of initialisation, windows, views and dropout
     train_splits: tuple[str, ...] = ("train", "pretrain", "")  # genomes that are learnt from; "" has no split
     validation_splits: tuple[str, ...] = ("validation",)  # genomes on which the pretext is watched, never learnt from

@@ -114,6 +114,15 @@ class SelfGenomeNet(Method):
             **(cloze(read_BL, self.cloze.asked, rng) if self.cloze else {}),
         }
 
+    @property
+    def together(self) -> int:
+        """Negatives stay within a group. Hidden bases are as many as chance has it, so their mean needs the batch."""
+        return 0 if self.cloze else self.settings.group
+
+    def part(self, views: Views, rows: slice) -> Views:
+        """The same prefix lengths, fewer windows."""
+        return {name: view if name == "split" else view[rows] for name, view in views.items()}
+
     def partners(self, views: Views) -> tuple[Tensor, Tensor]:
         """Window and target; where one window makes both, its two halves, the middle one of its splits."""
         read_BL, target_BL = views["read_tokens"], views["target_tokens"]

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from genossl.errors import InputError
 from genossl.genome.kmers import codes, kinds
+from genossl.model.ranks import ALONE, Ranks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ class Encoder(nn.Module):
     """Tokens uint8 (B, L) to context states float32 (B, T, C), T = frames(L).
 
     Attributes: stride, width (bases), gap (frames to skip so that two frames share no base), channels (C).
-    N is the zero vector of the convolution and no k-mer at all.
+    N is the zero vector of the convolution and no k-mer at all. Where several processes train together each reads a
+    part of the rows, and all get all states.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -94,6 +96,7 @@ class Encoder(nn.Module):
         self.settings = s = settings
         self.width, self.stride, self.channels = s.width, s.stride, s.context
         self.gap = math.ceil(s.width / s.stride) - 1
+        self.ranks = ALONE
         self.front: KmerFront | ConvFront = KmerFront(s) if s.front == "kmer" else ConvFront(s)
         self.rnn: nn.LSTM | nn.GRU | CausalConvolutions | None = None
         if s.rnn == "conv":
@@ -111,6 +114,13 @@ class Encoder(nn.Module):
         """How many whole frames `length` bases hold."""
         return max(0, (length - self.width) // self.stride + 1)
 
+    def join(self, ranks: Ranks) -> None:
+        """Train together with other processes from now on."""
+        self.ranks = ranks
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.ranks = ranks
+
     def fit_statistics(self, tokens_BL: Tensor) -> None:
         """Set the means and deviations that the front end standardises with, once, from training windows."""
         if isinstance(self.front, KmerFront):
@@ -124,6 +134,15 @@ class Encoder(nn.Module):
         With `at_BS` (frames, int64, B or 1 rows) only the states after those frames are formed: c is (B, S, C). With
         `latents` the frames before the context network come along, z (B, T, D).
         """
+        if state or not (self.training and self.ranks.shares(len(tokens_BL))):
+            return self._read(tokens_BL, state, at_BS, latents)
+        part = self.ranks.part(len(tokens_BL))
+        own_at_BS = at_BS if at_BS is None or len(at_BS) == 1 else at_BS[part]
+        own = self._read(tokens_BL[part], None, own_at_BS, latents)
+        return own._replace(c=self.ranks.whole(own.c), z=None if own.z is None else self.ranks.whole(own.z))
+
+    def _read(self, tokens_BL: Tensor, state: State | None, at_BS: Tensor | None, latents: bool) -> Frames:
+        """`forward` in this process."""
         if isinstance(self.front, ConvFront):
             folds = isinstance(self.rnn, nn.RNNBase) and not latents
             z_BTD = None if folds else self.front(tokens_BL)
@@ -139,7 +158,6 @@ class Encoder(nn.Module):
         counts_BTV, valid_BT1 = self.front.counts(tokens_BL)
         before_BV = state.counts_BV if state else counts_BTV.new_zeros(len(tokens_BL), counts_BTV.shape[2])
         before_B1 = state.valid_B1 if state else valid_BT1.new_zeros(len(tokens_BL), 1)
-        read_BTV, read_BT1 = before_BV[:, None] + counts_BTV.cumsum(1), before_B1[:, None] + valid_BT1.cumsum(1)
         z_BTD = self.norm(self.front(counts_BTV, valid_BT1)) if self.rnn or latents else None
         c_BTC: Tensor | None = None
         carried: tuple[Tensor, ...] = ()
@@ -148,13 +166,20 @@ class Encoder(nn.Module):
             h_BTC, carried = self._context(z_BTD, state)
             c_BTC = self.out(_at(h_BTC, at_BS))
         if self.settings.prefix:
+            read_BTV, read_BT1 = before_BV[:, None] + counts_BTV.cumsum(1), before_B1[:, None] + valid_BT1.cumsum(1)
             prefix_BTC = self.level(self.front(_at(read_BTV, at_BS), _at(read_BT1, at_BS)))
             c_BTC = prefix_BTC if c_BTC is None else c_BTC + prefix_BTC
         assert c_BTC is not None
-        return Frames(c_BTC, State(carried, read_BTV[:, -1], read_BT1[:, -1]), z_BTD if latents else None)
+        state = State(carried, before_BV + counts_BTV.sum(1), before_B1 + valid_BT1.sum(1))
+        return Frames(c_BTC, state, z_BTD if latents else None)
 
     def latents(self, tokens_BL: Tensor) -> Tensor:
         """The frames before the context network, z (B, T, D): each sees the bases under it and no others."""
+        if not (self.training and self.ranks.shares(len(tokens_BL))):
+            return self._latents(tokens_BL)
+        return self.ranks.whole(self._latents(tokens_BL[self.ranks.part(len(tokens_BL))]))
+
+    def _latents(self, tokens_BL: Tensor) -> Tensor:
         if isinstance(self.front, ConvFront):
             return self.front(tokens_BL)
         return self.norm(self.front(*self.front.counts(tokens_BL)))
@@ -225,7 +250,7 @@ class KmerFront(nn.Module):
         self.register_buffer("mean", torch.zeros(self.V))
         self.register_buffer("std", torch.ones(self.V))
         self.mlp = nn.Sequential(
-            nn.Linear(self.V, s.hidden), nn.GELU(), nn.Dropout(s.dropout), nn.Linear(s.hidden, s.channels)
+            nn.Linear(self.V, s.hidden), nn.GELU(), Dropout(s.dropout), nn.Linear(s.hidden, s.channels)
         )
 
     def counts(self, tokens_BL: Tensor) -> tuple[Tensor, Tensor]:
@@ -253,6 +278,19 @@ class KmerFront(nn.Module):
             self.std.copy_(x_BV.std(0).clamp(min=0.1 / self.V))
 
 
+class Dropout(nn.Dropout):
+    """Dropout that draws the same for a row, however many processes share the batch."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.ranks = ALONE
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.ranks.count == 1 or not (self.training and self.p):
+            return super().forward(x)
+        return self.ranks.drop(x, self.p)
+
+
 class ConvFront(nn.Module):
     """Conv1d(4, D, width, stride), valid, with bias and without activation: f of the paper.
 
@@ -271,7 +309,10 @@ class ConvFront(nn.Module):
 
     def patches(self, tokens_BL: Tensor) -> Tensor:
         """One-hot letters under each frame, (B, T, A * width) in the order of the convolution's weights."""
-        x_BLA = F.embedding(tokens_BL.int(), self.one_hot)
+        device = tokens_BL.device.type
+        reduced = torch.is_autocast_enabled(device)  # 0 and 1 are exact in any format
+        one_hot = self.one_hot.to(torch.get_autocast_dtype(device)) if reduced else self.one_hot
+        x_BLA = F.embedding(tokens_BL.int(), one_hot)
         return x_BLA.unfold(1, self.width, self.stride).flatten(2)
 
     def folded(self, weight_ih: Tensor, bias_ih: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,6 +59,18 @@ class Method(nn.Module, abc.ABC):
     def length(self) -> int:
         """Bases of the sequences that the encoder reads; the default window of embeddings."""
 
+    @property
+    def together(self) -> int:
+        """Rows of a batch that meet in the loss, which is a mean over such groups; 0: all rows of the batch meet.
+
+        Groups are contiguous. Where they are small enough, processes that train together take whole groups each.
+        """
+        return 0
+
+    def part(self, views: Views, rows: slice) -> Views:
+        """Views of these rows of the batch alone; asked for only where `together` is not 0."""
+        raise NotImplementedError
+
     def partners(self, views: Views) -> tuple[Tensor, Tensor] | None:
         """Bases of two kinds, uint8 (B, ...) each, that the pretext pairs row by row; None where it pairs no such.
 

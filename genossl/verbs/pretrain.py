@@ -1,7 +1,8 @@
 """Token store and method to an encoder: the only training loop.
 
 Step s of a run is a function of (seed, s) and of the weights: windows, views and dropout draw from generators made
-for that step. So a run that was killed and started again ends with the same weights, bit for bit on the CPU.
+for that step. So a run that was killed and started again ends with the same weights, bit for bit on the CPU, and
+several processes (torchrun --nproc-per-node 4 --no-python genossl pretrain ...) take the steps that one would take.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import shutil
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from genossl import files, methods
 from genossl.errors import InputError, Stopped
@@ -37,6 +41,9 @@ from genossl.model.collapse import (
     uniformity,
 )
 from genossl.model.encoder import Encoder, encoder_device
+from genossl.model.precision import Product, autocast, chosen
+from genossl.model.profiling import profiled
+from genossl.model.ranks import ALONE, Ranks, started
 from genossl.pretext.method import Loss, Method, Views
 from genossl.recipe import Loop, resolve
 
@@ -58,6 +65,7 @@ class Jobs:
     device: str = "auto"  # auto: cuda, else mps, else cpu
     threads: int = 0  # CPU threads; 0: as torch finds
     time_limit: float = 0.0  # minutes after which to save, stop and exit 75; 0: none
+    profile: bool = False  # write profile.tsv: where the time of some steps goes
 
 
 def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Jobs()) -> list[str]:
@@ -71,9 +79,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     if (Path(out) / "store.json").exists():
         raise InputError(f"{out}: is a token store; expected a folder of its own for the run")
     store = TokenStore.open(store_folder)
-    device = _device(jobs)
-    if settings.precision == "bf16" and device.type == "mps":
-        raise InputError("pretrain.precision bf16: is not available on mps; use fp32")
+    ranks = started()
+    device = _device(jobs, ranks)
     rows = store.select(set(settings.train_splits))
     if not len(rows):
         found = sorted(set(store.genomes["split"]))
@@ -92,15 +99,20 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     }
     for name in FREE:
         identity["pretrain"].pop(name)
-    if (about := _finished(Path(out), identity)) is not None:
+    about = _finished(Path(out), identity) if ranks.first else None
+    if ranks.from_first(about is not None):
+        if about is None:  # of a rank that is not the first
+            return []
         log.info("%s: was finished before, nothing to do", out)
         shutil.rmtree(Path(out) / "state", ignore_errors=True)
         return about["warnings"]
     torch.manual_seed(settings.seed)
     encoder = Encoder(shape)
     method = methods.load(recipe.name)(recipe.method, encoder)
-    trainer = Trainer(settings, method, store, rows, device)
+    trainer = Trainer(settings, method, store, rows, device, ranks)
     settings = trainer.settings
+    if not ranks.first:
+        return _follow(trainer, jobs)
     states = Path(out) / "state"
     with files.disk(states):
         states.mkdir(parents=True, exist_ok=True)
@@ -110,6 +122,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         log.info("resuming at step %d of %d", trainer.step, settings.steps)
     else:
         trainer.fit_statistics()
+    ranks.from_first(trainer.state())
+    log.info("products in %s on %s%s", trainer.precision, device, f", {ranks.count} ranks" if ranks.count > 1 else "")
     if audit := trainer.audit():
         log.info(
             "shortcuts: of %d candidates GC content alone finds %.3f of the partners, 4-mers alone %.3f",
@@ -117,16 +131,13 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         )  # fmt: skip
     journal = _Journal(states / "log.tsv", trainer.step)
     with (
-        _Stop() as stop,
+        _Stop(jobs.time_limit) as stop,
+        profiled(Path(out) / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step) as step_profiled,
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
     ):
-        until = time.monotonic() + jobs.time_limit * 60 if jobs.time_limit else math.inf
         quiet_until = time.monotonic() + LINE_EVERY
-
-        def asked() -> bool:
-            return stop.asked or time.monotonic() > until
-
-        for entries, note, early in trainer.train(asked):
+        for entries, note, early in trainer.train(stop.asked):
+            step_profiled()
             journal.write(entries)
             if entries:
                 last = entries[-1]
@@ -161,6 +172,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         bases_seen=trainer.bases,
         seconds=round(trainer.seconds, 1),
         device=device.type,
+        precision=trainer.precision,
+        ranks=ranks.count,
         threads=identity["threads"],
         store=store.checksum(),
         warnings=trainer.warnings,
@@ -168,6 +181,17 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     inputs = {"store": Path(store_folder) / "store.json"}
     files.write_provenance(Path(out) / "run", "pretrain", {**identity, "jobs": jobs}, inputs, settings.seed)
     shutil.rmtree(states, ignore_errors=True)  # the encoder says from now on whose folder this is
+    return trainer.warnings
+
+
+def _follow(trainer: Trainer, jobs: Jobs) -> list[str]:
+    """What a rank does that is not the first: the same steps, and nothing is written."""
+    files.quiet = True
+    trainer.load(trainer.ranks.from_first(None))
+    with _Stop(jobs.time_limit) as stop:
+        for _, _, early in trainer.train(stop.asked):
+            if early and trainer.step < trainer.settings.steps:
+                raise Stopped(f"stopped at step {trainer.step}")
     return trainer.warnings
 
 
@@ -188,9 +212,11 @@ class Trainer:
     """Everything that a step changes, and the step."""
 
     def __init__(
-        self, settings: Loop, method: Method, store: TokenStore, rows: np.ndarray, device: torch.device
-    ) -> None:
+        self, settings: Loop, method: Method, store: TokenStore, rows: np.ndarray, device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         self.settings, self.method, self.device = settings, method.to(device), device
+        self.ranks = self._ranks(ranks)
         self.sampler = self._sampler(store, rows)
         held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]
         self.validation = self._sampler(store, held_out) if len(held_out) else None
@@ -204,11 +230,23 @@ class Trainer:
             eps=settings.epsilon,
             fused=device.type in ("cpu", "cuda"),
         )
-        bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device.type == "cuda")
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        self.precision: Product = chosen(settings.precision, device)
         self.watch = Watch(settings.steps)
         self.warnings: list[str] = []
         self.step, self.bases, self.seconds = 0, 0, 0.0
+
+    def _ranks(self, ranks: Ranks) -> Ranks:
+        """How the ranks divide the batch; InputError where they cannot."""
+        if self.settings.batch % ranks.count:
+            raise InputError(
+                f"pretrain.batch {self.settings.batch}: is no multiple of the {ranks.count} ranks that train together"
+            )
+        if ranks.count > 1 and self.method.together and self.settings.batch // ranks.count % self.method.together == 0:
+            ranks = dataclasses.replace(ranks, windows=self.settings.batch)
+        for module in self.method.modules():
+            if isinstance(module, Encoder):
+                module.join(ranks)
+        return ranks
 
     def fit_statistics(self) -> None:
         views = self._views(self._draw(self.sampler, STATISTICS, 2048))
@@ -228,6 +266,7 @@ class Trainer:
             "seconds": self.seconds,
             "warnings": self.warnings,
             "watch": dataclasses.asdict(self.watch),
+            "precision": self.precision,
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -235,6 +274,7 @@ class Trainer:
         self.optimiser.load_state_dict(saved["optimiser"])
         self.step, self.bases, self.seconds = saved["step"], saved["bases"], saved["seconds"]
         self.warnings, self.watch = saved["warnings"], Watch(**saved["watch"])
+        self.precision = saved["precision"]  # on another machine `auto` might choose another
 
     def train(self, asked: Callable[[], bool]) -> Iterator[tuple[list[dict[str, Any]], str | None, bool]]:
         """Run step after step; yield after each the log's new lines (empty between looks), a warning or None, and
@@ -243,46 +283,86 @@ class Trainer:
         s = self.settings
         waiting: list[dict[str, Any]] = []
         self.method.train()
-        while self.step < s.steps:
-            started = time.perf_counter()
-            rng = generator(s.seed, self.step, TRAINING)
-            views = self.method.views(self.sampler.draw(s.batch, rng), rng)
+        started = time.perf_counter()
+        for views, bases in self._coming():
             torch.manual_seed(int(generator(s.seed, self.step, DROPOUT).integers(2**62)))
             rate = s.lr * _rate(self.step, s)
             for parameters in self.optimiser.param_groups:
                 parameters["lr"] = rate
-            with self.autocast:
-                loss = self.method.loss(self._views(views))
-            total = torch.stack(list(loss.terms.values())).sum()
+            with record_function("forward"), autocast(self.precision, self.device):
+                loss = self.method.loss(views)
+                total = torch.stack(list(loss.terms.values())).sum()
             self.optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            if s.clip:
-                torch.nn.utils.clip_grad_norm_(self.method.parameters(), s.clip)
-            self.optimiser.step()
+            with record_function("backward"):
+                total.backward()
+            with record_function("optimiser"):
+                self.ranks.average(p.grad for p in self.method.parameters() if p.grad is not None)
+                if s.clip:
+                    torch.nn.utils.clip_grad_norm_(self.method.parameters(), s.clip)
+                self.optimiser.step()
             self.step += 1
-            self.bases += self.method.bases(views)
+            self.bases += bases
             self.method.after_step(self.step / s.steps)
-            waiting.append(_line(self.step, "train", loss, rate, self.bases))
+            with record_function("log"):
+                waiting.append(_line(self.step, "train", loss, rate, self.bases))
+                if self.step % RANK_EVERY == 0 or self.step == s.steps:
+                    waiting[-1]["rankme"] = rank_me(loss.vectors)
             self.seconds += time.perf_counter() - started
             waiting[-1]["seconds"] = self.seconds
-            if self.step % RANK_EVERY == 0 or self.step == s.steps:
-                waiting[-1]["rankme"] = rank_me(loss.vectors)
-            end, early = self.step == s.steps, asked()
+            end = self.step == s.steps
             validate = self.validation is not None and (end or self.step % s.validate_every == 0)
             # reading a number waits for the GPU, so only every log_every steps, before a state is saved and at the end
-            if self.step % s.log_every and self.step % s.checkpoint_every and not (end or early or validate):
+            due = end or validate or self.step % s.log_every == 0 or self.step % s.checkpoint_every == 0
+            # the ranks must agree on a stop, and meet for it only there
+            early = self.ranks.any(asked()) if due or self.ranks.count == 1 else False
+            if not (due or early):
                 yield [], None, False
+                started = time.perf_counter()
                 continue
             looked = time.perf_counter()
             lines, note = self._look(waiting)
             waiting = []
             self.seconds += time.perf_counter() - looked  # on a GPU the steps are waited for here
             lines[-1]["seconds"] = self.seconds
-            if validate:
+            if validate and self.ranks.first:
                 lines.append(self._validate(rate))
             yield lines, note, early
+            started = time.perf_counter()
+
+    def _coming(self) -> Iterator[tuple[Views, int]]:
+        """This rank's views of step after step, on the device, and the bases that all ranks read in it.
+
+        Where the device is no CPU a thread draws the next while it works on one.
+        """
+        steps = range(self.step, self.settings.steps)
+        if self.device.type == "cpu":
+            yield from map(self._drawn, steps)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self._drawn, steps[0]) if steps else None
+            for step in steps:
+                assert coming
+                views, bases = coming.result()
+                coming = pool.submit(self._drawn, step + 1)
+                yield self._views(views), bases
+
+    def _drawn(self, step: int) -> tuple[Views, int]:
+        """The views of a step, a function of (seed, step), in memory that a GPU reads from by itself."""
+        with record_function("draw"):
+            rng = generator(self.settings.seed, step, TRAINING)
+            batch = self.sampler.draw(self.settings.batch, rng)
+        with record_function("views"):
+            views = self.method.views(batch, rng)
+            bases = self.method.bases(views)
+            if self.ranks.windows:
+                views = self.method.part(views, self.ranks.part(self.settings.batch))
+            if self.device.type == "cuda":
+                views = {name: view.pin_memory() for name, view in views.items()}
+            return views, bases
 
     def _look(self, waiting: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+        numbers = [value for line in waiting for value in (*line.values(), *line["terms"].values())]
+        self.ranks.average(value for value in numbers if isinstance(value, Tensor))
         lines = [_numbers(line) for line in waiting]
         note = None
         for line in lines:
@@ -310,7 +390,7 @@ class Trainer:
         assert self.validation is not None
         self.method.eval()
         views = self._draw(self.validation, VALIDATION)
-        with self.autocast:
+        with autocast(self.precision, self.device):
             loss = self.method.loss(self._views(views))
         self.method.train()
         line = _line(self.step, "validation", loss, rate, self.bases)
@@ -421,30 +501,39 @@ def _rate(step: int, s: Loop) -> float:
     return max(0.02, down) * min(1.0, (step + 1) / max(1, s.warmup * s.steps))
 
 
-def _device(jobs: Jobs) -> torch.device:
+def _device(jobs: Jobs, ranks: Ranks) -> torch.device:
+    """The device of this process; each rank of a machine has a GPU of its own."""
     if jobs.threads:
         torch.set_num_threads(jobs.threads)
-    return encoder_device(jobs.device)
+    device = encoder_device(jobs.device)
+    if device.type == "cuda" and ranks.count > 1:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device
 
 
 class _Stop:
-    """SIGTERM, SIGUSR1 and the first Ctrl-C only raise a flag: the loop saves at the end of the step."""
+    """SIGTERM, SIGUSR1, the first Ctrl-C and the time limit only raise a flag: the loop saves at a step's end."""
 
-    def __init__(self) -> None:
-        self.asked = self.interrupted = False
+    def __init__(self, minutes: float) -> None:
+        self.signalled = self.interrupted = False
+        self.until = time.monotonic() + minutes * 60 if minutes else math.inf
         self.before: dict[int, Any] = {}
+
+    def asked(self) -> bool:
+        return self.signalled or time.monotonic() > self.until
 
     def __enter__(self) -> _Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self.before[number] = signal.signal(number, self._ask)
+                self.before[number] = signal.signal(number, self._signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: Any) -> None:
-        if number == signal.SIGINT and self.asked:
+    def _signal(self, number: int, frame: Any) -> None:
+        if number == signal.SIGINT and self.signalled:
             raise KeyboardInterrupt
-        self.asked, self.interrupted = True, number == signal.SIGINT
+        self.signalled, self.interrupted = True, number == signal.SIGINT
