@@ -114,7 +114,7 @@ def test_an_encoder_is_read_as_it_is_embedded(shape: Settings, pool) -> None:
     torch.manual_seed(0)
     encoder = Encoder(shape)
     found = vectors(Classifier(Reader(encoder, pool), 2), sequences())
-    np.testing.assert_allclose(found, embed(encoder, sequences(), pool, both_strands=False), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, embed(encoder, sequences(), pool, False, "fp32"), rtol=1e-5, atol=1e-6)
 
 
 def test_portions_hold_every_row_once_and_few_bases(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_the_head_first_leaves_the_encoder_bit_by_bit(both: bool) -> None:
     # folding the standardisation into the head changed nothing: the network says what the head was judged by
     assert tuning.score(model, rows, objective, both) == fitted.best
     strands = [rows.sequences, [reverse_complement(s) for s in rows.sequences]][: 2 if both else 1]
-    x = [embed(encoder, reads, both_strands=False) for reads in strands]
+    x = [embed(encoder, reads, "last", False, "fp32") for reads in strands]
     said = np.mean([v @ model.head.weight.detach().numpy().T for v in x], 0) + model.head.bias.detach().numpy()
     np.testing.assert_allclose(logits(model, rows.sequences, both), said, rtol=1e-4, atol=1e-4)
 

@@ -19,6 +19,7 @@ from genossl.genome import kmers
 from genossl.genome.alphabet import encode
 from genossl.genome.store import TokenStore
 from genossl.model import checkpoint, embedding
+from genossl.model.embedders import Opened
 from genossl.verbs import embed
 from genossl.verbs.embed import Settings
 
@@ -137,7 +138,7 @@ def test_an_interrupted_run_leaves_no_file(fasta: Path, tmp_path: Path, monkeypa
             raise error
         return kmers.gc(sequences)
 
-    monkeypatch.setattr(embed, "open_encoder", lambda *_: (breaks, 100, None))
+    monkeypatch.setattr(embed, "open_encoder", lambda *_: Opened(breaks, 100))
     out = tmp_path / "out"
     with pytest.raises(error):
         embed.run("gc", fasta, out / f"x{suffix}", Settings(rows=4))

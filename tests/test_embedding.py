@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genossl.genome.alphabet import N, reverse_complement
-from genossl.model import embedding
+from genossl.model import embedding, precision
 from genossl.model.embedding import embed
 from genossl.model.encoder import Encoder, Settings
 
@@ -50,7 +50,7 @@ def test_equals_reading_each_sequence_alone(encoder, sequences, pool, both_stran
     expected = np.array([direct(encoder, s, pool) for s in sequences])
     if both_strands:
         expected = (expected + np.array([direct(encoder, reverse_complement(s), pool) for s in sequences])) / 2
-    found = embed(encoder, sequences, pool, both_strands)
+    found = embed(encoder, sequences, pool, both_strands, "fp32")
     assert found.dtype == np.float32
     assert found.shape == (len(sequences), encoder.channels * (2 if pool == "both" else 1))
     np.testing.assert_allclose(found, expected, **TOLERANCE)
@@ -61,7 +61,7 @@ def test_order_and_neighbours_do_not_matter(encoder, sequences, monkeypatch) -> 
     order = np.random.default_rng(1).permutation(len(sequences))
     np.testing.assert_allclose(embed(encoder, [sequences[i] for i in order], "both"), together[order], **TOLERANCE)
     for bases in (1, 300):
-        monkeypatch.setattr(embedding, "BATCH_BASES", bases)
+        monkeypatch.setitem(embedding.BATCH_BASES, "cpu", bases)
         np.testing.assert_allclose(embed(encoder, sequences, "both"), together, **TOLERANCE)
 
 
@@ -85,6 +85,35 @@ def test_cuts_of_a_long_sequence_are_invisible(encoder, sequences, block, monkey
     monkeypatch.setattr(encoder, "forward", watched)
     np.testing.assert_allclose(embed(encoder, sequences, "both"), whole, **TOLERANCE)
     assert max(read) <= max(block, encoder.stride) + encoder.width, "more than a block was read at once"
+
+
+def test_bf16_is_chosen_only_where_the_batch_does_not_matter(monkeypatch) -> None:
+    """Of what the hardware can: an LSTM over a convolution. Anything else asks for it by name."""
+    monkeypatch.setattr(precision, "_pays", lambda device: True)
+    made = {name: Encoder(Settings(**shape)) for name, shape in ENCODERS.items()}
+    assert {name: embedding.product(encoder) for name, encoder in made.items()} == {
+        name: "bf16" if name == "conv lstm" else "fp32" for name in ENCODERS
+    }
+    assert {embedding.product(encoder, "bf16") for encoder in made.values()} == {"bf16"}
+    monkeypatch.setattr(precision, "_pays", lambda device: False)
+    assert {embedding.product(encoder) for encoder in made.values()} == {"fp32"}
+
+
+@pytest.mark.parametrize("context", [96, 100, 256])
+def test_states_in_bf16_are_those_of_any_batch_and_cut(context) -> None:
+    """At sizes where a row alone came out otherwise; the equality is of every bit."""
+    if precision.chosen("auto", torch.device("cpu")) != "bf16":
+        pytest.skip("this processor is not faster in bf16, so embed does not choose it")
+    torch.manual_seed(0)
+    encoder = Encoder(Settings(front="conv", width=24, stride=6, channels=64, rnn="lstm", context=context))
+    tokens = list(np.random.default_rng(0).integers(0, 4, (40, 400)).astype(np.uint8))
+    whole = embed(encoder, tokens)
+    for rows in (1, 2, 7):
+        apart = [embed(encoder, tokens[i : i + rows]) for i in range(0, len(tokens), rows)]
+        np.testing.assert_array_equal(np.concatenate(apart), whole)
+    in_fp32 = embed(encoder, tokens, precision="fp32")
+    error = np.linalg.norm(whole - in_fp32) / np.linalg.norm(in_fp32)
+    assert 1e-5 < error < 0.02  # it is bf16, and near
 
 
 def test_no_sequence_is_no_row(encoder) -> None:

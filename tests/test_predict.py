@@ -25,6 +25,7 @@ from genossl.genome.alphabet import decode
 from genossl.genome.inputs import Item
 from genossl.genome.store import TokenStore
 from genossl.model import checkpoint
+from genossl.model.embedders import Opened
 from genossl.verbs import embed, predict, probe
 from genossl.verbs.predict import Settings
 
@@ -411,7 +412,7 @@ def test_an_interrupted_run_leaves_no_file(by_kmers: Path, fasta: Path, tmp_path
             raise error
         return kmers.profiles(sequences, 3)
 
-    monkeypatch.setattr(predict, "open_encoder", lambda *_: (breaks, 100, None))
+    monkeypatch.setattr(predict, "open_encoder", lambda *_: Opened(breaks, 100))
     with pytest.raises(error):
         predict.run(by_kmers, fasta, tmp_path / "out" / "x.tsv", Settings(rows=4))
     assert list((tmp_path / "out").iterdir()) == []
@@ -436,7 +437,7 @@ def test_memory_does_not_grow_with_the_input(by_kmers: Path, tmp_path: Path, mon
                 yield Item({"id": f"c{i}:{start}", **place}, tokens)
 
     vectors = np.random.default_rng(0).normal(size=(50, 32)).astype(np.float32)
-    monkeypatch.setattr(predict, "open_encoder", lambda *_: (lambda rows: vectors[: len(rows)], 100, None))
+    monkeypatch.setattr(predict, "open_encoder", lambda *_: Opened(lambda rows: vectors[: len(rows)], 100))
     peaks, sizes = [], []
     (tmp_path / "x.fa").write_text(">x\nACGT\n")
     for contigs in (20, 20, 1000):  # the first time loads what is loaded once

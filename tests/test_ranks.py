@@ -107,8 +107,8 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(store):
 
 def test_torchrun_trains_stops_and_goes_on_with_another_number_of_ranks(store, tmp_path):
     """As a user types it; the weights are those of one process."""
-    sets = "pretrain.steps=6 pretrain.batch=8 pretrain.log_every=1 pretrain.precision=fp32".split()
-    sets += "pretrain.validate_every=0 encoder.hidden=16 encoder.channels=16 encoder.context=16".split()
+    sets = ["pretrain.steps=6", "pretrain.batch=8", "pretrain.log_every=1", "pretrain.precision=fp32"]
+    sets += ["pretrain.validate_every=0", "encoder.hidden=16", "encoder.channels=16", "encoder.context=16"]
     given = [word for one in sets for word in ("--set", one)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     genossl = str(Path(sys.executable).parent / "genossl")

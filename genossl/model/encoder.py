@@ -202,8 +202,11 @@ class Encoder(nn.Module):
         zero = x_BTI.new_zeros(1, len(x_BTI), self.rnn.hidden_size)
         if isinstance(self.rnn, nn.LSTM):
             start = tuple(h.to(x_BTI.dtype) for h in state.rnn) if state else (zero, zero)
+            rows = len(x_BTI)
+            if rows == 1 and x_BTI.dtype == torch.bfloat16:  # alone a row would be rounded otherwise than among others
+                x_BTI, start = x_BTI.expand(2, -1, -1), tuple(h.expand(-1, 2, -1) for h in start)
             h_BTC, h, c = torch.lstm(x_BTI, start, flat, True, 1, 0.0, self.training, False, True)
-            return h_BTC.float(), (h, c)
+            return h_BTC[:rows].float(), (h[:, :rows], c[:, :rows])
         h_BTC, h = torch.gru(
             x_BTI, state.rnn[0].to(x_BTI.dtype) if state else zero, flat, True, 1, 0.0, self.training, False, True
         )

@@ -96,7 +96,7 @@ def run(
     for name, spec in files.progress(list(named.items()), desc="strands", unit="encoder"):
         is_kmer = spec == "gc" or re.fullmatch(r"kmer:?\d+", spec) is not None
         both = is_kmer and not as_given
-        embedder, _, weights = open_encoder(spec, settings.pool, both, device, threads)
+        embedder, _, weights, _ = open_encoder(spec, settings.pool, both, device, threads)
         train_TD, given_MD = embedder(reads[0]), embedder(reads[1])
         reverse_MD = embedder([reverse_complement(read) for read in reads[1]])
         found.append(measure(name, both or spec == "gc", task, drawn, train, train_TD, given_MD, reverse_MD, settings))
