@@ -479,6 +479,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError("--data and --labels go together: the labels' sequences are in the store")
         with tempfile.TemporaryDirectory() as work:
             plan = TINY if given.tiny else Plan()
+            if given.tiny:
+                torch.set_num_threads(1)  # on networks this small threads wait for each other more than they work
             found: dict[str, Any] = {}
             for found in run(Bench(plan, device, given.data, given.labels, Path(work), 0.0)):
                 if given.out:  # after each part, so that a run that is cut short leaves what it found
