@@ -153,11 +153,11 @@ def _embedding_agreement(bench: Bench, preset: str) -> list[dict[str, Any]]:
     lengths = [1, encoder.width, 151, 500, 999, 3000]
     sequences = [rng.integers(0, 5, length).astype(np.uint8) for length in lengths]
     there = copy.deepcopy(encoder).to(bench.device)
-    expected = speed.embed(encoder, sequences, "fp32", "both")
-    together = speed.embed(there, sequences, "fp32", "both")
-    alone = np.concatenate([speed.embed(there, [sequence], "fp32", "both") for sequence in sequences])
+    expected = reader.embed(encoder, sequences, "both", precision="fp32")
+    together = reader.embed(there, sequences, "both", precision="fp32")
+    alone = np.concatenate([reader.embed(there, [s], "both", precision="fp32") for s in sequences])
     with mock.patch.object(reader, "BLOCK", 1 << 9):
-        in_blocks = speed.embed(there, sequences, "fp32", "both")
+        in_blocks = reader.embed(there, sequences, "both", precision="fp32")
     name = f"embedding with {preset}"
     checks = [
         _check(f"{name}, fp32", _apart(together, expected), LIMITS["embedding"]),
@@ -165,7 +165,7 @@ def _embedding_agreement(bench: Bench, preset: str) -> list[dict[str, Any]]:
         _check(f"{name}, in blocks", _apart(in_blocks, together), LIMIT_INVARIANCE),
     ]
     if "bf16" in bench.precisions():
-        found = torch.from_numpy(speed.embed(there, sequences, "bf16", "both"))
+        found = torch.from_numpy(reader.embed(there, sequences, "both", precision="bf16"))
         # the first sequence is filled up with N, the zero vector: it has no direction
         cosine = torch.cosine_similarity(found[1:], torch.from_numpy(expected)[1:], dim=1).min().item()
         checks.append(_check(f"{name}, bf16", 1 - cosine, LIMITS_BF16["embedding"]))

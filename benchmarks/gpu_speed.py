@@ -198,12 +198,6 @@ def _best(rows: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
 # ---- embedding
 
 
-def embed(encoder: Encoder, sequences: list[np.ndarray], precision: str, pool: reader.Pool = "last") -> np.ndarray:
-    """Vectors of both strands in the given precision."""
-    with torch.autocast(next(encoder.parameters()).device.type, torch.bfloat16, enabled=precision == "bf16"):
-        return reader.embed(encoder, sequences, pool)
-
-
 def embedding(bench: Bench) -> dict[str, Any]:
     """Bases of input per second, both strands read: many sequences, a long one, and tokens that lie on the device."""
     plan, rows = bench.plan, []
@@ -221,13 +215,12 @@ def embedding(bench: Bench) -> dict[str, Any]:
 
 
 def _embed(
-    bench: Bench, preset: str, precision: str, what: str, sequences: int, length: int, at_once: int
+    bench: Bench, preset: str, precision: Precision, what: str, sequences: int, length: int, at_once: int
 ) -> dict[str, Any]:
     encoder = method_of(recipe_of(bench, {"preset": preset})).encoder.to(bench.device)
     tokens = list(np.random.default_rng(0).integers(0, 4, (sequences, length)).astype(np.uint8))
-    constant = "BLOCK" if what == "long" else "BATCH_BASES"
-    with mock.patch.object(reader, constant, at_once):
-        seconds = median_seconds(bench, lambda: embed(encoder, tokens, precision))
+    with mock.patch.dict(reader.BATCH_BASES, {} if what == "long" else {bench.device.type: at_once}):
+        seconds = median_seconds(bench, lambda: reader.embed(encoder, tokens, precision=precision))
     return {"mbp_per_second": sequences * length / seconds / 1e6}
 
 
