@@ -8,13 +8,17 @@ CORES ?= 2
 # The folder of public sequences that the bake-off reads (benchmarks/README.md), and the minutes of training of one run
 BAKEOFF_DATA ?= ../shared/data
 BAKEOFF_MINUTES ?= 1
+# The environment of what the speed tables measure beside genossl, and which tables (none: all)
+PEERS ?= .venv-peers
+TABLES ?=
 
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' -f1)
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts test test-slow check format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -36,6 +40,17 @@ bakeoff: $(READY)  ## every method at equal budget on four tasks (about an hour 
 
 verdicts: $(READY)  ## five labelled sets of five layouts in one run (BAKEOFF_DATA; about an hour on 2 cores)
 	$(RUN) python benchmarks/verdicts.py --data $(BAKEOFF_DATA) --out results/verdicts --cores $(CORES)
+
+bench: $(READY) $(PEERS_READY)  ## speed beside what else one would use, goal by goal (TABLES; about 15 minutes)
+	$(RUN) python benchmarks/bench.py $(TABLES) --peers $(PEERS)/bin/python --out results/bench
+
+peers: $(PEERS_READY)  ## the environment of what the speed tables measure beside genossl
+$(PEERS_READY): benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement benchmarks/peers.txt
+	rm -f $(PEERS)/.ready-*
+	touch $@
 
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest

@@ -1,0 +1,57 @@
+"""What a table was measured on, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+# instruction sets that decide how fast bytes are translated and matrices multiplied
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "sve", "bf16")
+PACKAGES = ("genossl", "torch", "numpy", "biopython", "pyfaidx", "isal", "scikit-learn")
+
+
+def machine() -> dict[str, Any]:
+    """CPU, cores, instruction sets, memory in GiB, and how busy the machine was."""
+    info = _cpuinfo()
+    present = set(info.get("flags", info.get("Features", "")).split())
+    return {
+        "cpu": info.get("model name", platform.processor() or platform.machine()),
+        "model": " ".join(info[key] for key in ("cpu family", "model", "stepping") if key in info),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "flags": [flag for flag in FLAGS if flag in present],
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load": round(os.getloadavg()[0], 1),
+        "system": platform.platform(),
+        "versions": versions(),
+    }
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies matrices of bf16 by itself."""
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(machine()["flags"]))
+
+
+def fastest() -> str:
+    """The precision in which this CPU is the fastest."""
+    return "bf16" if has_bf16() else "fp32"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that are measured or measured with."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first core's lines of /proc/cpuinfo; empty where there is none."""
+    with contextlib.suppress(OSError):
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+        return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    return {}
