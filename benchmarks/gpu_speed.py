@@ -33,6 +33,7 @@ from genossl.genome.alphabet import reverse_complement
 from genossl.genome.windows import generator
 from genossl.model import embedding as reader
 from genossl.model.encoder import ConvFront, Encoder
+from genossl.model.precision import Precision
 from genossl.pretext.method import Method, Views
 from genossl.recipe import Recipe
 from genossl.verbs.pretrain import Trainer

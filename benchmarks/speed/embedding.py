@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from .machine import fastest
 from .measure import Work
 from .table import Contender, Goal, Table
 from .training import TINY, no
+
+if TYPE_CHECKING:
+    from genossl.model.precision import Precision
 
 PORT = "plain PyTorch, fp32"
 # name -> contender, windows at once, layers
@@ -76,7 +78,7 @@ def _peer(batch: int, layers: int, tiny: bool) -> dict[str, int]:
 # ---- contenders
 
 
-def ours(preset: str, precision: str, windows: int, encoder: dict[str, Any]) -> Work:
+def ours(preset: str, precision: Precision, windows: int, encoder: dict[str, Any]) -> Work:
     import torch
 
     from genossl.model.embedding import embed
@@ -86,10 +88,8 @@ def ours(preset: str, precision: str, windows: int, encoder: dict[str, Any]) -> 
     yield {}
     torch.manual_seed(0)
     network, sequences = Encoder(resolve({"preset": preset, "encoder": encoder}).encoder), list(_genome(windows))
-    given: dict[str, Any] = {"precision": precision} if "precision" in inspect.signature(embed).parameters else {}
     while True:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16" and not given):
-            embed(network, sequences, **given)
+        embed(network, sequences, precision=precision)
         yield {"units": windows}
 
 

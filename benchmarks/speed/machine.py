@@ -30,14 +30,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def has_bf16() -> bool:
-    """Whether this CPU multiplies matrices of bf16 by itself."""
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(machine()["flags"]))
-
-
 def fastest() -> str:
-    """The precision in which this CPU is the fastest."""
-    return "bf16" if has_bf16() else "fp32"
+    """The precision that genossl chooses on this CPU: bf16 where it is the faster."""
+    import torch
+
+    from genossl.model.precision import chosen
+
+    return chosen("auto", torch.device("cpu"))
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import kmers
 from .data import Data
-from .machine import has_bf16
+from .machine import fastest
 from .measure import Work
 from .table import Contender, Goal, Row, Rows, Table
 
@@ -88,7 +88,7 @@ def limits() -> list[Contender]:
 
 def no(precision: str) -> str:
     """Why a precision is not measured on this machine, or ""."""
-    return "this CPU has no bf16 arithmetic" if precision == "bf16" and not has_bf16() else ""
+    return "this CPU is not faster in bf16" if precision == "bf16" and fastest() != "bf16" else ""
 
 
 def _limit(precision: str) -> str:
