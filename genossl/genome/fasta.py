@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,8 +53,11 @@ class Counts:
     n_U: int = 0  # U, read as T
 
     def add_(self, other: Counts) -> None:
-        for f in fields(self):
-            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+        self.bases += other.bases
+        self.n_N += other.n_N
+        self.n_iupac += other.n_iupac
+        self.n_lower += other.n_lower
+        self.n_U += other.n_U
 
 
 @dataclass(frozen=True, slots=True)
