@@ -154,10 +154,19 @@ def _recipe(config_file: str | None, settings: str | None, assignments: tuple[st
 @cli.command(epilog=EPILOG, cls=Verb)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Genomes read at once; 0: as many as there are cores and large files for.",
+)
 @config_option
 @settings_option
 @set_option
-def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
+def ingest(
+    paths: tuple[str, ...], out: Path, threads: int, config_file: Any, settings: Any, assignments: Any
+) -> None:  # fmt: skip
     """Read genomes into a token store.
 
     PATH is FASTA, FASTQ or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with
@@ -168,7 +177,7 @@ def ingest(paths: tuple[str, ...], out: Path, config_file: Any, settings: Any, a
     from genossl.verbs import ingest as verb
 
     built = config.build(verb.Settings, _settings("ingest", config_file, settings, assignments), "ingest")
-    summary = verb.run(list(paths), out, built)
+    summary = verb.run(list(paths), out, built, threads)
     click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
 
 

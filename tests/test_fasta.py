@@ -228,6 +228,21 @@ def test_counts(tmp_path: Path) -> None:
     assert b.counts == fasta.Counts(bases=3)
 
 
+@given(st.text("ACGTUNRYacgtunry\n"))
+def test_counts_equal_counting_letter_by_letter(text: str) -> None:
+    letters = text.replace("\n", "")
+    expected = fasta.Counts(
+        bases=len(letters),
+        n_N=sum(letter in "Nn" for letter in letters),
+        n_iupac=sum(letter in "RYry" for letter in letters),
+        n_lower=sum(letter.islower() for letter in letters),
+        n_U=sum(letter in "Uu" for letter in letters),
+    )
+    found = fasta.tokenise(text.encode())
+    assert (found.counts, found.lines) == (expected, text.count("\n"))
+    assert found.tokens.tolist() == encode(letters).tolist()
+
+
 def test_policies(tmp_path: Path) -> None:
     path = write(tmp_path, b">a\nACgtRn\n")
     assert read(path) == [("a", [0, 1, 2, 3, 4, 4])]

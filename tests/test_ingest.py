@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -170,6 +172,62 @@ def test_the_same_twice(data: Path, tmp_path: Path) -> None:
         ingest.run([str(data)], tmp_path / name, Settings())
         sums.append(TokenStore.open(tmp_path / name).checksum())
     assert sums[0] == sums[1]
+
+
+# ---- several processes
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(min_contig=3, lowercase="mask")])
+def test_any_number_of_processes_writes_the_same_store(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.chdir(data)  # relative paths mean the same to every process
+    gff = "##gff-version 3\nc1\t.\tgene\t1\t4\t.\t+\t.\tID=x\nc2\t.\tgene\t1\t2\t.\t+\t.\tID=y\n"
+    write(data, {"b.gff": gff, "s.tsv": "genome\tpath\tfeatures\nB\tb.fna\tb.gff\nA\ta.1.fa.gz\t\n"})
+    stores = []
+    for threads in (1, 2, 7):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b">a\nACGT\n>b\nAC\n")))
+        ingest.run(["c.gbk", "-", "s.tsv"], tmp_path / "store", settings, threads)
+        TokenStore.open(tmp_path / "store").verify()
+        stores.append(contents(tmp_path / "store"))
+    assert stores[0] == stores[1] == stores[2]
+    assert {"features.tsv", "tokens.bin"} <= stores[0].keys()
+
+
+def test_several_processes_name_the_first_bad_genome_and_leave_nothing(data: Path, tmp_path: Path) -> None:
+    late = ">a\n" + "ACGT\n" * 100_000 + "!\n"  # found wrong after the others are
+    write(data, {"a.2.fa": late, "d.fa": ">a\nAC!\n", "e.fa": ""})
+    messages = set()
+    for threads in (1, 3):
+        with pytest.raises(InputError) as error:
+            ingest.run([str(data)], tmp_path / "store", Settings(), threads)
+        messages.add(str(error.value))
+    assert len(messages) == 1
+    assert "a.2.fa line 100002 column 1" in messages.pop()
+    assert [file.name for file in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_process_that_is_killed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_read_part", kill)
+    with pytest.raises(InputError, match=r"a process that read genomes was killed.*--threads 1"):
+        ingest.run([str(data)], tmp_path / "store", Settings(), 2)
+    assert [file.name for file in tmp_path.iterdir()] == ["data"]
+
+
+def kill(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_processes_are_as_many_as_are_worth_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genomes, _ = ingest.collection([str(data)])
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    assert [ingest._processes(genomes, threads) for threads in (0, 1, 2, 9)] == [1, 1, 2, 3]
+    monkeypatch.setattr(ingest, "WORTH", 1)
+    assert ingest._processes(genomes, 0) == 2
 
 
 # ---- GenBank

@@ -1,22 +1,35 @@
-from itertools import product
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from genossl.genome.alphabet import decode, encode, reverse_complement
+from genossl.genome import kmers
+from genossl.genome.alphabet import MASK, decode, encode, reverse_complement
 from genossl.genome.kmers import codes, gc, kinds, profiles
 
 
-def slow_counts(letters: str, k: int) -> dict[str, int]:
-    """k-mers and their reverse complements under one name: the smaller of the two, letter by letter."""
+def slow_counts(letters: str, k: int, canonical: bool) -> dict[str, int]:
+    """Letter by letter; canonical: a k-mer and its reverse complement under one name, the smaller of the two."""
     found: dict[str, int] = {}
     for i in range(len(letters) - k + 1):
         kmer = letters[i : i + k]
         if "N" not in kmer:
             other = kmer[::-1].translate(str.maketrans("ACGT", "TGCA"))
-            found[min(kmer, other)] = found.get(min(kmer, other), 0) + 1
+            name = min(kmer, other) if canonical else kmer
+            found[name] = found.get(name, 0) + 1
     return found
+
+
+def slow_profile(letters: str, k: int, canonical: bool) -> np.ndarray:
+    slow = slow_counts(letters, k, canonical)
+    kind, v = kinds(k, canonical)
+    expected = np.zeros(v, np.float32)
+    for name, count in slow.items():
+        expected[kind[int(name.translate(str.maketrans("ACGT", "0123")), 4)]] = count
+    return expected / np.float32(max(1, sum(slow.values())))
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -24,15 +37,31 @@ def test_profiles_equal_counting_letter_by_letter(seed):
     rng = np.random.default_rng(seed)
     k = 1 + seed % 6
     letters = "".join(rng.choice(list("ACGTN"), rng.integers(1, 200), p=[0.24, 0.24, 0.24, 0.24, 0.04]))
-    row = profiles([encode(letters)], k)[0]
-    slow = slow_counts(letters, k)
-    total = max(1, sum(slow.values()))
-    kind, _ = kinds(k)
-    names = {"".join(p): kind[i] for i, p in enumerate(product("ACGT", repeat=k))}
-    expected = np.zeros(len(row))
-    for name, count in slow.items():
-        expected[names[name]] = count / total
-    np.testing.assert_allclose(row, expected, atol=1e-7)
+    np.testing.assert_array_equal(profiles([encode(letters)], k)[0], slow_profile(letters, k, True))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("ACGTN#", max_size=20), max_size=8), st.integers(1, 8), st.booleans(), st.integers(1, 300))
+def test_blocks_change_no_profile(texts: list[str], k: int, canonical: bool, block: int) -> None:
+    sequences = [np.where(np.array(list(text)) == "#", MASK, encode(text)).astype(np.uint8) for text in texts]
+    expected = [slow_profile(text.replace("#", "N"), k, canonical) for text in texts]
+    with mock.patch.object(kmers, "BLOCK", block):
+        found = profiles(sequences, k, canonical)
+    assert found.shape == (len(texts), kinds(k, canonical)[1])
+    assert found.dtype == np.float32
+    assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("k", [*range(1, 10), 15])
+def test_codes_are_numbers_of_base_four(k: int) -> None:
+    tokens = np.random.default_rng(k).choice(6, (5, 40), p=[0.24, 0.24, 0.24, 0.24, 0.02, 0.02])
+    expected = [
+        [4**k if max(row[i : i + k]) > 3 else int("".join(map(str, row[i : i + k])), 4) for i in range(41 - k)]
+        for row in tokens.tolist()
+    ]
+    found = codes(torch.from_numpy(tokens.astype(np.uint8)), k)
+    assert found.dtype == torch.int64
+    assert found.tolist() == expected
 
 
 @pytest.mark.parametrize("k", range(1, 9))

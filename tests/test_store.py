@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -80,6 +81,24 @@ def test_checksum_follows_the_content(folder: Path, tmp_path: Path) -> None:
         writer.end()
         writer.close(pd.DataFrame({"genome": ["g1"], "split": [""]}), None, {})
     assert TokenStore.open(other).checksum() != TokenStore.open(folder).checksum()
+
+
+def test_joined_parts_are_one_store(folder: Path, tmp_path: Path) -> None:
+    joined = tmp_path / "joined"
+    joined.mkdir()
+    with Writer(joined) as writer:
+        for i, (genome, contig, letters) in enumerate(CONTIGS):
+            if i != 2:
+                (tmp_path / f"part{i}").mkdir()
+            with Writer(tmp_path / f"part{i}") if i != 2 else contextlib.nullcontext(writer) as part:
+                part.begin(genome, contig, f"{genome}.fa")
+                part.append(encode(letters))
+                assert part.end() == letters.count("N")
+            if i != 2:
+                writer.join(part.folder, part.rows)
+        writer.close(TokenStore.open(folder).genomes, None, {})
+    assert TokenStore.open(joined).checksum() == TokenStore.open(folder).checksum()
+    assert [file.name for file in tmp_path.glob("part*")] == []
 
 
 def test_no_store(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import planted
@@ -11,9 +12,10 @@ import torch
 from scipy.stats import chisquare
 
 from genossl.errors import InputError
+from genossl.genome import windows
 from genossl.genome.alphabet import N
 from genossl.genome.store import TokenStore
-from genossl.genome.windows import Batch, Pairs, Windows, generator
+from genossl.genome.windows import Batch, Pairs, Windows, _too_many_n, composition, generator
 
 LENGTHS = (30, 7, 12, 45)
 
@@ -100,6 +102,21 @@ def test_windows_with_too_many_n_are_drawn_anew(tmp_path: Path) -> None:
     assert worst(Windows(store, rows, 10, 0.2).draw(2000, rng)) <= 0.2 + 1e-6
     assert worst(Pairs(store, rows, 10, 20, 0.2).draw(2000, rng)) <= 0.2 + 1e-6, "each window of a pair counts"
     assert worst(Pairs(store, rows, 10, 20, 1.0).draw(2000, rng)) == 1
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (40, 2, 30)])
+def test_too_many_n_is_a_share_of_each_window(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    tokens = torch.from_numpy(np.where(rng.random(shape) < rng.random((shape[0], *[1] * (len(shape) - 1))), N, 2))
+    for most in (0.0, 0.1, 1 / 3, 0.5, 0.9, 1.0):
+        share = (tokens == N).float().mean(-1)
+        slow = [i for i in range(shape[0]) if (share[i] > most).any()]
+        assert _too_many_n(tokens.to(torch.uint8), most).tolist() == slow
+
+
+def test_composition_counts_the_known_bases_of_the_chosen_contigs(store: TokenStore) -> None:
+    with mock.patch.object(windows, "BLOCK", 4):
+        assert composition(store, np.array([0, 2, 3])).tolist() == [30 / 87, 0, 12 / 87, 45 / 87]
 
 
 def test_a_collection_full_of_n_still_gives_windows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,7 +25,9 @@ from genossl.genome.source import BLOCK, Source, is_bgzip, refuse_others
 MAX_NAME = 1024  # bytes
 MAX_DESCRIPTION = 1 << 20  # bytes kept of a header line
 
-_IUPAC, _LOWER, _U, _BAD = 8, 16, 32, 128  # flags beside the code, so that one table lookup tells everything
+# Flags beside the code, so that one table lookup tells everything; the rarer the higher, so that the largest says
+# which of them need no look.
+_LOWER, _IUPAC, _U, _BAD = 8, 16, 32, 128
 _FLAGS = bytes(
     _BAD if chr(i).upper().encode("latin-1", "replace") not in [b"%c" % c for c in b"ACGTU" + IUPAC]
     else CODES[i] | _LOWER * (i >= 97) | _U * (i in b"Uu") | _IUPAC * (CODES[i] == N and i not in b"Nn")
@@ -51,8 +53,11 @@ class Counts:
     n_U: int = 0  # U, read as T
 
     def add_(self, other: Counts) -> None:
-        for f in fields(self):
-            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+        self.bases += other.bases
+        self.n_N += other.n_N
+        self.n_iupac += other.n_iupac
+        self.n_lower += other.n_lower
+        self.n_U += other.n_U
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Bases:
 
     tokens: np.ndarray
     counts: Counts
+    lines: int  # line ends passed
 
 
 @dataclass(slots=True)
@@ -99,21 +105,21 @@ def tokenise(letters: bytes, ambiguous: str = "N", lowercase: str = "keep") -> B
         if bad := _FIRST_BAD.search(letters):
             raise BadLetter(bad.start(), _complaint(letters, bad.start()))
         return tokenise(_TRAILING.sub(b"", letters), ambiguous, lowercase)
-    counts = Counts(len(flags))
-    if highest <= 3:
-        return Bases(flags, counts)
-    counts.n_N = int(np.count_nonzero(flags & ~np.uint8(_LOWER) == N))
-    counts.n_iupac = int(np.count_nonzero(flags & _IUPAC))
-    counts.n_lower = int(np.count_nonzero(flags & _LOWER))
-    counts.n_U = int(np.count_nonzero(flags & _U))
+    counts, lines = Counts(len(flags)), len(letters) - len(flags)
+    if highest < N:
+        return Bases(flags, counts, lines)
+    tokens = flags & 7
+    counts.n_lower = int(np.count_nonzero(flags & _LOWER)) if highest >= _LOWER else 0
+    counts.n_iupac = int(np.count_nonzero(flags & _IUPAC)) if highest >= _IUPAC else 0
+    counts.n_U = int(np.count_nonzero(flags & _U)) if highest >= _U else 0
+    counts.n_N = int(np.count_nonzero(tokens == N)) - counts.n_iupac
     if ambiguous == "refuse" and counts.n_N + counts.n_iupac:
         at = _FIRST_AMBIGUOUS.search(letters)
         assert at
         raise BadLetter(at.start(), f"found the ambiguity code {at[0].decode()!r}, expected ACGTU (ambiguous: refuse)")
-    tokens = flags & 7
     if lowercase == "mask":
         tokens[flags & _LOWER > 0] = N
-    return Bases(tokens, counts)
+    return Bases(tokens, counts, lines)
 
 
 def _complaint(letters: bytes, index: int) -> str:
@@ -192,7 +198,8 @@ class _Scanner:
             self.refuse(str(bad), *self.place(letters, bad.index))
         if letters[-1] in b" \t" and not self.blank:
             self.blank = self.place(letters, len(letters.rstrip(b" \t")))
-        self.line, self.column = self.place(letters, len(letters))
+        self.column = len(letters) - letters.rfind(b"\n") - 1 + (0 if bases.lines else self.column)
+        self.line += bases.lines
         self.bases += len(bases.tokens)
         if self.bases > self.max_bases:
             self.refuse(f"found a record of more than {self.max_bases:,} bases, the limit", self.line)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,14 @@ class TokenStore:
 
 
 class Writer:
-    """Writes a store into an empty folder: begin, append, ..., end for each contig, then close."""
+    """Writes a store into an empty folder: begin, append, ..., end for each contig, or join, then close."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.rows: list[tuple] = []  # of the contigs kept so far, as CONTIGS names them
         self._stream = open(folder / "tokens.bin", "wb")
-        self._rows: list[tuple] = []
-        self._end = 0  # of the contigs kept so far
+        self._end = 0  # of these contigs
+        self._sum = hashlib.sha256()  # of their tokens
 
     def __enter__(self) -> Writer:
         return self
@@ -117,34 +119,48 @@ class Writer:
         self._stream.close()
 
     def begin(self, genome: str, contig: str, source: str) -> None:
-        self._of, self._length, self._n_N, self._hash = (genome, contig, source), 0, 0, hashlib.sha256()
+        self._of, self._length, self._n_N = (genome, contig, source), 0, 0
+        self._hash, self._with = hashlib.sha256(), self._sum.copy()
 
     def append(self, tokens: np.ndarray) -> None:
         self._stream.write(tokens.data)
         self._hash.update(tokens.data)
+        self._with.update(tokens.data)
         self._length += len(tokens)
         self._n_N += int(np.count_nonzero(tokens == N))
 
-    def end(self, keep: bool = True) -> None:
-        """The contig is whole; keep=False takes it back."""
+    def end(self, keep: bool = True) -> int:
+        """The contig is whole; keep=False takes it back. Returns how many of its tokens are N."""
         genome, contig, source = self._of
         if keep:
-            self._rows.append((genome, contig, self._end, self._length, self._n_N, source, self._hash.hexdigest()))
+            self.rows.append((genome, contig, self._end, self._length, self._n_N, source, self._hash.hexdigest()))
             self._end += self._length
+            self._sum = self._with
         else:
             self._stream.seek(self._end)
             self._stream.truncate()
+        return self._n_N
+
+    def join(self, folder: Path, rows: list[tuple]) -> None:
+        """Append the contigs that another writer wrote into `folder`, which is removed."""
+        with open(folder / "tokens.bin", "rb") as stream:
+            while tokens := stream.read(1 << 20):
+                self._stream.write(tokens)
+                self._sum.update(tokens)
+        self.rows += [(genome, contig, self._end + offset, *more) for genome, contig, offset, *more in rows]
+        self._end = self._stream.tell()
+        shutil.rmtree(folder)
 
     def close(self, genomes: pd.DataFrame, features: pd.DataFrame | None, meta: dict[str, Any]) -> None:
         """Write the tables and store.json. `genomes` has the columns genome, split and any metadata."""
         self._stream.close()
-        write_tsv(self.folder / "contigs.tsv", pd.DataFrame(self._rows, columns=list(CONTIGS)))
+        write_tsv(self.folder / "contigs.tsv", pd.DataFrame(self.rows, columns=list(CONTIGS)))
         write_tsv(self.folder / "genomes.tsv", genomes)
         if features is not None:
             write_tsv(self.folder / "features.tsv", features)
-        named = ("tokens.bin", "contigs.tsv", *(() if features is None else ("features.tsv",)))
-        sums = {name: sha256(self.folder / name) for name in named}
-        totals = {"contigs": len(self._rows), "bases": self._end, "n_genomes": len(genomes)}
+        named = ("contigs.tsv", *(() if features is None else ("features.tsv",)))
+        sums = {"tokens.bin": self._sum.hexdigest()} | {name: sha256(self.folder / name) for name in named}
+        totals = {"contigs": len(self.rows), "bases": self._end, "n_genomes": len(genomes)}
         checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
         write_json(
             self.folder / "store.json", {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}

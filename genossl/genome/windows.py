@@ -22,6 +22,7 @@ from genossl.genome.alphabet import N
 if TYPE_CHECKING:
     from genossl.genome.store import TokenStore
 
+BLOCK = 1 << 20  # bases looked at together
 REDRAWS = 8  # times that windows with too many N are drawn anew
 
 
@@ -65,7 +66,9 @@ class _Stretches:
         self.row = usable.index.to_numpy()
         self.offset = usable["offset"].to_numpy()
         self.length = usable["length"].to_numpy()
-        self.until = np.cumsum(self.length - need + 1)
+        starts = self.length - need + 1
+        self.until = np.cumsum(starts)
+        self.before = self.until - starts
         names = {name: i for i, name in enumerate(store.genomes["genome"])}
         self.genome = usable["genome"].map(names).to_numpy()
         with warnings.catch_warnings():
@@ -76,7 +79,7 @@ class _Stretches:
         """Which contig (index into row, offset, length) and which base of it, for n draws."""
         drawn = rng.integers(0, self.until[-1], n)
         which = np.searchsorted(self.until, drawn, "right")
-        return which, drawn - np.where(which > 0, self.until[which - 1], 0)
+        return which, drawn - self.before[which]
 
     def gather(self, which: np.ndarray, start: np.ndarray, length: int) -> Tensor:
         """uint8 (len(which), length): one strided view, one copy."""
@@ -96,12 +99,13 @@ class Windows:
         s = self.stretches
         which, start = s.starts(n, rng)
         tokens_BL = s.gather(which, start, self.length)
+        bad = _too_many_n(tokens_BL, self.most_n)
         for _ in range(REDRAWS):
-            bad = _too_many_n(tokens_BL, self.most_n)
             if not len(bad):
                 break
             which[bad], start[bad] = s.starts(len(bad), rng)
             tokens_BL[bad] = s.gather(which[bad], start[bad], self.length)
+            bad = bad[_too_many_n(tokens_BL[bad], self.most_n)]
         return Batch(tokens_BL, _tensor(s.genome[which]), _tensor(s.row[which]), _tensor(start))
 
 
@@ -116,12 +120,13 @@ class Pairs:
         """Batch with tokens (n, 2, length) and start (n, 2)."""
         which, start_B2 = self._starts(n, rng)
         tokens_B2L = self._gather(which, start_B2)
+        bad = _too_many_n(tokens_B2L, self.most_n)
         for _ in range(REDRAWS):
-            bad = _too_many_n(tokens_B2L, self.most_n)
             if not len(bad):
                 break
             which[bad], start_B2[bad] = self._starts(len(bad), rng)
             tokens_B2L[bad] = self._gather(which[bad], start_B2[bad])
+            bad = bad[_too_many_n(tokens_B2L[bad], self.most_n)]
         s = self.stretches
         return Batch(tokens_B2L, _tensor(s.genome[which]), _tensor(s.row[which]), _tensor(start_B2))
 
@@ -162,17 +167,23 @@ class Shuffled:
 
 def composition(store: TokenStore, rows: np.ndarray) -> np.ndarray:
     """Shares of A, C, G and T among the known bases of the contigs `rows`, float64 (4,)."""
-    counts = np.zeros(N + 1)
-    for _, contig in store.contigs.iloc[rows].iterrows():
-        counts += np.bincount(store.tokens[contig.offset : contig.offset + contig.length], minlength=N + 1)[: N + 1]
-    return counts[:N] / max(counts[:N].sum(), 1)
+    contigs = store.contigs.iloc[rows]
+    counts = np.zeros(N)
+    for offset, length in zip(contigs["offset"], contigs["length"], strict=True):
+        for start in range(offset, offset + length, BLOCK):
+            tokens = store.tokens[start : min(start + BLOCK, offset + length)]
+            counts += [np.count_nonzero(tokens == base) for base in range(N)]
+    return counts / max(counts.sum(), 1)
 
 
 def _too_many_n(tokens: Tensor, most_n: float) -> np.ndarray:
     """Rows of (B, L) or (B, 2, L) with a window whose share of N is larger."""
     if most_n >= 1:
         return np.empty(0, np.int64)
-    return np.flatnonzero(((tokens == N).float().mean(-1) > most_n).view(len(tokens), -1).any(1).numpy())
+    flat = tokens.view(len(tokens), -1, tokens.shape[-1]).numpy()
+    some = np.flatnonzero(flat.max((1, 2)) >= N)  # few rows of most genomes, and found faster than counted
+    share = np.count_nonzero(flat[some] == N, axis=2).astype(np.float32) / np.float32(tokens.shape[-1])
+    return some[(share > np.float32(most_n)).any(1)]
 
 
 def _tensor(array: np.ndarray) -> Tensor:

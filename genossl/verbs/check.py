@@ -27,6 +27,7 @@ RESERVED = re.compile(r"gc|kmer[1-8]|untrained(\..+)?|.+\.(null|seed\d+)")  # na
 class Jobs:
     """How the workflow runs; nothing here changes a result."""
 
+    ingest_threads: int = 2  # genomes read at once
     pretrain_threads: int = 1  # CPU threads of one pretraining run
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu

@@ -6,11 +6,14 @@ any metadata) or `-`, standard input.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,13 @@ import pandas as pd
 from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
 from genossl.genome import fasta, gff
-from genossl.genome.alphabet import N
 from genossl.genome.source import FASTA_SUFFIXES, PACKED, Source
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
 GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
+WORTH = 200_000_000  # bytes of files for which one more process is worth its start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,21 +72,20 @@ class Genome:
         }  # fmt: skip
 
 
-def run(paths: list[str], out: str | Path, settings: Settings = Settings()) -> pd.DataFrame:
+def run(paths: list[str], out: str | Path, settings: Settings = Settings(), threads: int = 1) -> pd.DataFrame:
     """Write the store, in place of an older one; return what was found, one row per genome.
 
-    Raises InputError, and then leaves nothing behind.
+    threads: genomes read at once, each by a process of its own; 0: as many as cores are granted and worth it. The store
+    is the same for any number. Raises InputError, and then leaves nothing behind.
     """
     _check(settings)
     out = Path(out)
     if out.exists() and not (out / "store.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out}: exists and is no token store, expected a new folder or a store to replace")
     genomes, sheets = collection(paths)
-    features: list[tuple] = []
     with new_folder(out) as folder:
         with Writer(folder) as writer:
-            for genome in progress(genomes, "ingest", "genome"):
-                _read(genome, writer, features, settings)
+            genomes, features = _read_all(genomes, writer, settings, _processes(genomes, threads))
             summary = pd.DataFrame([genome.summary() for genome in genomes])
             rows = [{"genome": g.name, "split": g.split, **g.metadata} for g in genomes]
             writer.close(
@@ -179,30 +181,100 @@ def _sheet(path: Path) -> list[Genome]:
 # ---- what is in a genome
 
 
-def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Settings) -> None:
-    """Append the genome's contigs to the store, in constant memory for FASTA."""
+def _processes(genomes: list[Genome], threads: int) -> int:
+    """How many processes read: no more than there are files, and, for threads 0, than the files are worth."""
+    files = [Path(genome.path) for genome in genomes if genome.path != "-"]
+    if not threads:
+        from joblib import cpu_count
+
+        threads = min(cpu_count(), 1 + sum(file.stat().st_size for file in files) // WORTH)
+    return max(1, min(threads, len(files)))
+
+
+def _read_all(
+    genomes: list[Genome], writer: Writer, settings: Settings, processes: int
+) -> tuple[list[Genome], list[tuple]]:
+    """Append the genomes to the store, in order; they with what was found in them, and their features.
+
+    With one process they are read here. Several read ahead, each genome into a part that is joined when its turn comes;
+    standard input is read here in any case.
+    """
+    files = [genome for genome in genomes if processes > 1 and genome.path != "-"]
+    done: list[Genome] = []
+    features: list[tuple] = []
+    with contextlib.closing(_parts(files, writer.folder, settings, processes)) as parts:
+        for genome in progress(genomes, "ingest", "genome"):
+            if processes == 1 or genome.path == "-":
+                features += _read(genome, writer, settings)
+            else:
+                genome, found, folder, rows = next(parts)
+                writer.join(folder, rows)
+                features += found
+            done.append(genome)
+    return done, features
+
+
+def _parts(genomes: list[Genome], folder: Path, settings: Settings, processes: int) -> Generator[tuple, None, None]:
+    """What `_read_part` makes of each genome, in order; raises the InputError of the first that has one."""
+    from joblib import Parallel, delayed
+
+    here = os.getcwd()
+    jobs = [delayed(_read_part)(genome, folder / f"part{i}", settings, here) for i, genome in enumerate(genomes)]
+    running: Any = Parallel(n_jobs=processes, return_as="generator")(jobs)
+    try:
+        for found in running:
+            if isinstance(found, InputError):
+                raise found
+            yield found
+    except BrokenExecutor:
+        raise InputError(
+            "a process that read genomes was killed, for want of memory? Read fewer at once: --threads 1"
+        ) from None
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that later genomes were read for nothing
+            running.close()  # ends the processes, before their folder goes
+
+
+def _read_part(genome: Genome, folder: Path, settings: Settings, here: str) -> tuple | InputError:
+    """The genome, its features, and the part of the store that it became: folder and rows.
+
+    An InputError is returned, not raised, because a later genome's may come first.
+    """
+    os.chdir(here)  # a process may be older than this call
+    folder.mkdir()
+    try:
+        with Writer(folder) as writer:
+            features = _read(genome, writer, settings)
+    except InputError as error:
+        return error
+    return genome, features, folder, writer.rows
+
+
+def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
+    """Append the genome's contigs to the store, in constant memory for FASTA; its features."""
     digest = hashlib.sha256()
     source = Source(genome.path, settings.max_ratio or None, digest)
     is_genbank = re.match(rb"\s*LOCUS\s", source.head) is not None
     if is_genbank and genome.features:
         source.close()
         raise InputError(f"{source.path}: is GenBank, which brings its own features; leave {genome.features} out")
-    first_feature = len(features)
+    features: list[tuple] = []
     policy: dict[str, Any] = {"ambiguous": settings.ambiguous, "lowercase": settings.lowercase}
     items = _genbank(source, genome, features, policy) if is_genbank else fasta.scan(source, **policy)
     dropped: set[str] = set()
     lengths: dict[str, int] = {}
-    contig, length, tally = "", 0, np.zeros(2, np.int64)  # of this contig: N, GC
+    contig, length, n_GC = "", 0, 0
 
     def end() -> None:
         lengths[contig] = length
         keep = length >= settings.min_contig
-        writer.end(keep)
+        n_N = writer.end(keep)
         genome.records += 1
         if keep:
             genome.kept += length
-            genome.n_N_tokens += int(tally[0])
-            genome.n_GC += int(tally[1])
+            genome.n_N_tokens += n_N
+            genome.n_GC += n_GC
         else:
             genome.dropped += 1
             dropped.add(contig)
@@ -211,13 +283,13 @@ def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Setti
         if isinstance(item, fasta.Header):
             if contig:
                 end()
-            contig, length, tally = item.name, 0, np.zeros(2, np.int64)
+            contig, length, n_GC = item.name, 0, 0
             writer.begin(genome.name, contig, genome.path)
         else:
             writer.append(item.tokens)
             genome.counts.add_(item.counts)
             length += len(item.tokens)
-            tally += np.count_nonzero(item.tokens == N), np.count_nonzero((item.tokens + 1) & 2)  # C 1, G 2
+            n_GC += int(np.count_nonzero((item.tokens + 1) & 2))  # C 1, G 2
     end()
     if not genome.kept:
         raise InputError(
@@ -227,8 +299,8 @@ def _read(genome: Genome, writer: Writer, features: list[tuple], settings: Setti
     if genome.features:
         annotation = Source(genome.features, settings.max_ratio or None)
         features += [(genome.name, *row) for row in gff.read(annotation, lengths, source.path)]
-    features[first_feature:] = [row for row in features[first_feature:] if row[1] not in dropped]
     genome.sha256 = digest.hexdigest()
+    return [row for row in features if row[1] not in dropped]
 
 
 def _genbank(

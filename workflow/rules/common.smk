@@ -99,6 +99,7 @@ FINETUNE = {
     if key != "models"
 }
 JOBS = {
+    "ingest_threads": 2,
     "pretrain_threads": 1,
     "probe_threads": 2,
     "device": "auto",

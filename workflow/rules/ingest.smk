@@ -19,13 +19,14 @@ rule ingest:
         f"{RESULTS}/benchmarks/ingest.jsonl"
     conda:
         "../envs/genossl.yaml"
-    threads: 1
+    threads: JOBS["ingest_threads"]
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards, threads: 500 + 500 * threads,
         runtime=60,
     params:
         settings=lambda wildcards: json.dumps(
             config.get("ingest") or {}, sort_keys=True
         ),
     shell:
-        "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --settings {params.settings:q} > {log:q} 2>&1"
+        "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --threads {threads}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
