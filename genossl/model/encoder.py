@@ -258,7 +258,8 @@ class KmerFront(nn.Module):
 
     def counts(self, tokens_BL: Tensor) -> tuple[Tensor, Tensor]:
         """k-mer counts (B, T, V) of each frame and how many k-mers it has without N (B, T, 1)."""
-        kind_BL = self.index[codes(tokens_BL, self.k)]
+        codes_BL = codes(tokens_BL, self.k)
+        kind_BL = self.index.index_select(0, codes_BL.flatten()).view_as(codes_BL)
         kind_BTK = kind_BL.unfold(1, self.width - self.k + 1, self.stride)
         shape = (*kind_BTK.shape[:2], self.V + 1)
         one = torch.ones((), device=tokens_BL.device).expand(kind_BTK.shape)
