@@ -38,3 +38,8 @@ rule all:
     default_target: True
     input:
         rules.report.output.html,
+        expand(
+            rules.embed_genomes.output.vectors,
+            embedded=EMBEDDED,
+            part=range(1, PARTS + 1),
+        ),

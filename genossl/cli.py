@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -123,6 +124,16 @@ def _of_kind(mapping: dict[str, Any], labels: Path, given: str | None) -> dict[s
 
     kind = given or mapping.get("kind") or of_task(labels).get("kind")
     return mapping | ({"kind": kind} if kind else {})
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    """(i, n) of "i/n"."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match:
+        raise InputError(f"--part {text}: expected I/N, such as 1/8")
+    return int(match[1]), int(match[2])
 
 
 def _json(text: str | None) -> dict[str, Any]:
@@ -305,9 +316,10 @@ def tasks(path: Path, out: Path, labels: Any, genome: Any, store: Any, settings:
 @set_option
 @device_option
 @threads_option
+@click.option("--part", metavar="I/N", help="Only the I-th of N parts of a store's genomes: N jobs share them.")
 def embed(
     encoder: str, source: str, out: Path, sequences: Any, config_file: Any, settings: Any, assignments: Any,
-    device: str, threads: int,
+    device: str, threads: int, part: Any,
 ) -> None:  # fmt: skip
     """Embed sequences.
 
@@ -319,7 +331,8 @@ def embed(
     from genossl.verbs import embed as verb
 
     built = config.build(verb.Settings, _settings("embed", config_file, settings, assignments), "embed")
-    click.echo(f"{out}: {verb.run(encoder, source, out, built, sequences, device, threads):,} rows")
+    rows = verb.run(encoder, source, out, built, sequences, device, threads, _part(part))
+    click.echo(f"{out}: {rows:,} rows")
 
 
 @cli.command(epilog=EPILOG, cls=Verb)

@@ -128,3 +128,25 @@ def test_other_inputs_that_are_refused(tmp_path: Path, fasta: Path) -> None:
         list(inputs.read(tmp_path, 5, 0))
     with pytest.raises(InputError, match="window -5, step 0: expected 0 or more bases"):
         inputs.read(fasta, -5, 0)
+
+
+@pytest.mark.parametrize("lengths", [[1], [9, 1, 1, 1, 1], [1, 1, 1, 1, 9], [5] * 7, [1, 50, 1, 50, 1, 50]])
+def test_parts_of_a_store_are_its_genomes_once_each_in_order(tmp_path: Path, lengths: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    genomes = {f"g{i}": ("", [rng.integers(0, 4, 100 * n).astype(np.uint8)]) for i, n in enumerate(lengths)}
+    folder = planted.store(tmp_path / "store", genomes)
+    whole = [item.row["id"] for item in inputs.read(folder, 50, 0)]
+    for n in range(1, len(lengths) + 1):
+        parts = [[item.row["id"] for item in inputs.read(folder, 50, 0, part=(i, n))] for i in range(1, n + 1)]
+        assert [row for part in parts for row in part] == whole
+        assert all(parts)
+    if lengths == [5] * 7:  # about as many bases each
+        assert sorted(len(part) for part in parts) == [10] * 7
+    for wrong in ((0, 1), (2, 1), (1, len(lengths) + 1)):
+        with pytest.raises(InputError, match=f"expected 1/N to N/N, N at most its {len(lengths)} genomes"):
+            list(inputs.read(folder, 50, 0, part=wrong))
+
+
+def test_only_a_store_has_parts(fasta: Path) -> None:
+    with pytest.raises(InputError, match=r"is no token store, of whose genomes there could be a part 1/2"):
+        inputs.read(fasta, 5, 0, part=(1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import random
@@ -26,7 +27,10 @@ from genossl.errors import InputError, Stopped
 from genossl.evaluation import runs
 from genossl.genome import windows
 from genossl.genome.store import TokenStore
+from genossl.model import checkpoint
 from genossl.model.checkpoint import load_encoder
+from genossl.model.encoder import Encoder
+from genossl.recipe import resolve
 from genossl.verbs import pretrain
 
 SGN = methods.load("self_genomenet")
@@ -542,3 +546,62 @@ def test_flops_are_those_of_the_matrices(data, tmp_path):
     expected = 3 * (fold + read + recur + head + logits) - bases_need_no_gradient
     found = files.read_json(tmp_path / "run" / "encoder.json")["flops"] / 3
     assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_a_resumed_run_stays_in_the_precision_it_began_in(data, tmp_path, monkeypatch):
+    """A queue may move a run to a machine that would choose another."""
+    recipe = settings(steps=4, precision="auto")
+    monkeypatch.setattr(pretrain, "chosen", lambda *_: "bf16")
+    with pytest.raises(Stopped):
+        pretrain.run(data, tmp_path / "run", recipe, pretrain.Jobs("cpu", time_limit=1e-9))
+    monkeypatch.setattr(pretrain, "chosen", lambda *_: "fp32")
+    pretrain.run(data, tmp_path / "run", recipe, pretrain.Jobs("cpu"))
+    pretrain.run(data, tmp_path / "other", recipe, pretrain.Jobs("cpu"))
+    assert checkpoint.describe(tmp_path / "run")["precision"] == "bf16"
+    assert checkpoint.describe(tmp_path / "other")["precision"] == "fp32"
+    assert weights(tmp_path / "run") != weights(tmp_path / "other")
+
+
+def test_a_thread_that_draws_ahead_gives_the_same_steps(data, monkeypatch):
+    """What runs beside a GPU, here beside a device that only says it is none."""
+    recipe = resolve(settings(steps=5))
+    opened = TokenStore.open(data)
+    method = methods.load(recipe.name)(recipe.method, Encoder(recipe.encoder))
+    trainer = pretrain.Trainer(recipe.pretrain, method, opened, np.arange(len(opened.contigs)), torch.device("cpu"))
+    expected = list(trainer._coming())
+    trainer.device = torch.device("meta")
+    monkeypatch.setattr(trainer, "_views", lambda views: views)
+    found = list(trainer._coming())
+    assert len(found) == len(expected) == 5
+    for (one, bases), (other, others) in zip(found, expected, strict=True):
+        assert bases == others
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    trainer.step = 5
+    assert list(trainer._coming()) == []
+
+
+def test_a_profile_says_where_the_time_of_ten_steps_goes(data, tmp_path):
+    done = CliRunner().invoke(
+        cli, ["pretrain", str(data), "--out", str(tmp_path / "run"), "--profile", "--device", "cpu", "--settings",
+              json.dumps(settings(steps=20))],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(tmp_path / "run" / "profile.tsv", sep="\t")
+    parts = table[table["what"] == "part"].set_index("name")
+    assert set(parts.index) == {"draw", "views", "forward", "backward", "optimiser", "log"}
+    assert (parts["calls"] == 1).all()
+    assert (parts["cpu_ms"] > 0).all()
+    operators = table[table["what"] == "operator"]
+    assert "aten::addmm" in set(operators["name"])
+    for rows in (parts, operators):
+        assert rows["share"].sum() == pytest.approx(1, abs=0.01)
+        assert rows["share"].is_monotonic_decreasing
+    pretrain.run(data, tmp_path / "plain", settings(steps=20), pretrain.Jobs("cpu"))
+    assert weights(tmp_path / "run") == weights(tmp_path / "plain")
+    assert not (tmp_path / "plain" / "profile.tsv").exists()
+
+
+def test_a_profile_of_too_few_steps_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"profile\.tsv: a profile takes 13 steps, 4 are left of this run"):
+        pretrain.run(data, tmp_path / "run", settings(steps=4), pretrain.Jobs("cpu", profile=True))

@@ -405,3 +405,36 @@ def test_clusters_are_asked_for_by_naming_an_algorithm(finished):
     done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
     assert done.returncode != 0
     assert "cluster.rival 'kmer4': is no run or baseline" in done.stdout + done.stderr
+
+
+def test_whole_genomes_are_embedded_in_parts(finished):
+    """Of the embeddings that are named, nothing else runs again; the parts in order are the whole."""
+    own = finished / "genomes.yaml"
+    jobs = "embedded: [ours, kmer2, untrained]\njobs: {probe_threads: 1, embed_parts: 3}"
+    own.write_text(TINY.replace("jobs: {probe_threads: 1}", jobs))
+    assert planned(finished, "--configfile", str(own)) == {"embed_genomes": 9}
+    snakemake(finished, "--configfile", str(own), "--cores", "1")
+    results = finished / "results" / "tiny"
+    whole = finished / "whole.npy"
+    for name, spec in {"ours": str(results / "runs" / "ours"), "kmer2": "kmer:2"}.items():
+        command = [BIN / "genossl", "--quiet", "embed", spec, results / "store", "--out", whole, "--device", "cpu"]
+        subprocess.run(command, check=True)
+        parts = [results / "genomes" / name / f"{i}-of-3.npy" for i in (1, 2, 3)]
+        found = np.concatenate([np.load(part) for part in parts])
+        np.testing.assert_allclose(found, np.load(whole), rtol=1e-5, atol=1e-6)
+        rows = [line for part in parts for line in part.with_suffix(".tsv").read_text().splitlines()[1:]]
+        assert rows == whole.with_suffix(".tsv").read_text().splitlines()[1:]
+    own.write_text(own.read_text().replace("[ours, kmer2, untrained]", "[our]"))
+    done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
+    assert "embedded: 'our' is no run or baseline" in done.stdout + done.stderr
+
+
+def test_a_run_of_several_ranks_goes_through_torchrun(finished):
+    own = finished / "ranks.yaml"
+    text = TINY.replace("collection: tiny", "collection: ranks").replace("probe_threads: 1", "ranks: 2")
+    own.write_text(text.replace("steps: 6", "steps: 6, precision: fp32"))
+    run = "results/ranks/runs/ours"
+    snakemake(finished, "--configfile", str(own), "--cores", "2", f"{run}/encoder.safetensors")
+    about = json.loads((finished / run / "encoder.json").read_text())
+    assert (about["ranks"], about["threads"]) == (2, 1)
+    assert len((finished / run / "log.tsv").read_text().splitlines()) == 1 + 6 + 2  # steps, and looks at validation

@@ -24,17 +24,27 @@ class Item(NamedTuple):
     tokens: np.ndarray  # uint8 (L,)
 
 
-def read(path: str | Path, window: int, step: int, sequences: str | Path | None = None) -> Iterator[Item]:
+def read(
+    path: str | Path,
+    window: int,
+    step: int,
+    sequences: str | Path | None = None,
+    part: tuple[int, int] | None = None,
+) -> Iterator[Item]:
     """The sequences of any accepted input, told by what it is: a store, a table with id and label, else FASTA.
 
     A labelled table gives one sequence per row: its own, or the one at its coordinates in `sequences` (a store or
-    FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records).
+    FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records). `part` (i, n), i from 1, is
+    the i-th of n parts of a store's genomes, in their order and of about as many bases each.
     """
     if window < 0 or step < 0:
         raise InputError(f"window {window}, step {step}: expected 0 or more bases")
     path = Path(path)
     if (path / "store.json").is_file():
-        return _windows(_of_contigs(TokenStore.open(path)), window, step)
+        store = TokenStore.open(path)
+        return _windows(_of_contigs(store, _genomes(store, part)), window, step)
+    if part:
+        raise InputError(f"{path}: is no token store, of whose genomes there could be a part {part[0]}/{part[1]}")
     if is_table(path):
         return _labelled(path, sequences)
     return _windows((("", record.name, record.tokens) for record in fasta.records(path)), window, step)
@@ -68,8 +78,22 @@ def starts(length: int, window: int, step: int) -> list[int]:
     return first if first[-1] + window == length else [*first, length - window]
 
 
-def _of_contigs(store: TokenStore) -> Iterator[tuple[str, str, np.ndarray]]:
-    c = store.contigs
+def _genomes(store: TokenStore, part: tuple[int, int] | None) -> set[str]:
+    """Names of the genomes of a part, of which each has one at least."""
+    names = list(store.genomes["genome"])
+    i, n = part or (1, 1)
+    if not 1 <= i <= n <= len(names):
+        raise InputError(f"part {i}/{n} of {store.folder}: expected 1/N to N/N, N at most its {len(names)} genomes")
+    bases = store.contigs.groupby("genome")["length"].sum().reindex(names, fill_value=0).to_numpy()
+    middle = np.cumsum(bases) - bases / 2
+    first = np.searchsorted(middle, bases.sum() * np.arange(n + 1) / n)
+    first = np.maximum.accumulate(first - np.arange(n + 1)) + np.arange(n + 1)  # one genome after the other at least
+    first = np.minimum(first, len(names) - n + np.arange(n + 1))  # and some left for those to come
+    return set(names[first[i - 1] : first[i] if i < n else None])
+
+
+def _of_contigs(store: TokenStore, genomes: set[str]) -> Iterator[tuple[str, str, np.ndarray]]:
+    c = store.contigs[store.contigs["genome"].isin(genomes)]
     for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
         yield genome, contig, store.tokens[offset : offset + length]
 

@@ -28,7 +28,9 @@ class Jobs:
     """How the workflow runs; nothing here changes a result."""
 
     ingest_threads: int = 2  # genomes read at once
-    pretrain_threads: int = 1  # CPU threads of one pretraining run
+    pretrain_threads: int = 1  # CPU threads of one pretraining run, or of each of its ranks
+    ranks: int = 1  # processes that train together in one run (torchrun), each on a GPU of its own if there are any
+    embed_parts: int = 8  # parts in which whole genomes are embedded side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
     gpu: int = 0  # GPUs that a pretraining or embedding job asks the cluster for
@@ -63,7 +65,7 @@ def run(path: Path) -> list[str]:
         "ingest": ingest, "audit": audit, "embed": embed, "finetune": finetune, "probe": probe, "strands": strands,
         "cluster": cluster, "report": report,
     }  # fmt: skip
-    known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "jobs", *sections)
+    known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "embedded", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
     for name, verb in sections.items():
         wrong += config.mistakes(verb.Settings, settings.get(name), name)
@@ -89,7 +91,13 @@ def run(path: Path) -> list[str]:
     lines: list[str] = []
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
-    wrong += _finetuned(settings, [*runs, *(baselines if isinstance(baselines, list) else [])], runs)
+    known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
+    wrong += [
+        f"embedded: {name!r} is no run or baseline ({', '.join(map(str, known_names))})"
+        for name in settings.get("embedded") or []
+        if name not in known_names
+    ]
+    wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
         wrong.append(rival)
     if sheets:

@@ -47,10 +47,12 @@ def run(
     sequences: str | Path | None = None,
     device: str = "auto",
     threads: int = 0,
+    part: tuple[int, int] | None = None,
 ) -> int:
     """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz or .parquet); returns the row count.
 
-    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. Raises InputError.
+    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
+    genomes, so that n jobs share them. Raises InputError.
     """
     out = Path(out)
     if out.suffix not in SUFFIXES:
@@ -63,7 +65,7 @@ def run(
     )
     settings = dataclasses.replace(settings, precision=precision)
     window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
-    items = inputs.read(source, window, settings.step, sequences)
+    items = inputs.read(source, window, settings.step, sequences, part)
     count = 0
     with _WRITERS[out.suffix](out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
         while rows := list(islice(items, settings.rows)):
@@ -75,7 +77,7 @@ def run(
             raise InputError(f"{source}: holds no sequence")
     beside = Path(source).with_suffix(".json") if strand_policy(source) else None
     used = {"encoder": weights, "input": source, "sequences": sequences, "task": beside}
-    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used)
+    files.write_provenance(out, "embed", {"encoder": encoder, "part": part, **dataclasses.asdict(settings)}, used)
     return count
 
 

@@ -71,6 +71,11 @@ BASELINES = [
     *(name for name in UNTRAINED if name != "untrained"),
 ]
 NAMES = [*RUNS, *BASELINES]
+# the weights that an embedding needs; k-mers and GC content need none
+WEIGHTS = {
+    name: f"{RESULTS}/runs/{run}/encoder.safetensors"
+    for name, run in [*zip(RUNS, RUNS), *UNTRAINED.items()]
+}
 # how the probe splits a table without a column split, so that the audit looks at the same test rows
 PROBE_SPLIT = {
     key: value
@@ -101,6 +106,8 @@ FINETUNE = {
 JOBS = {
     "ingest_threads": 2,
     "pretrain_threads": 1,
+    "ranks": 1,
+    "embed_parts": 8,
     "probe_threads": 2,
     "device": "auto",
     "gpu": 0,
@@ -109,6 +116,15 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
+# how pretraining is started where several processes train together
+TORCHRUN = (
+    f"torchrun --standalone --nproc-per-node {JOBS['ranks']} --no-python "
+    if JOBS["ranks"] > 1
+    else ""
+)
+# whose vectors of all genomes are wanted, and in how many parts
+EMBEDDED = config.get("embedded") or []
+PARTS = min(JOBS["embed_parts"], len(GENOMES))
 # whose answers are asked whether they depend on the strand: embedding -> encoder
 STRANDED = {
     name: f"{RESULTS}/runs/{name}/encoder.safetensors"
@@ -133,8 +149,17 @@ CLUSTERED = [
 ]
 
 
+def encoder_spec(name, weights):
+    """What genossl embed is told to embed with."""
+    if name in RUNS:
+        return str(weights)
+    return f"untrained:{weights}" if weights else name.replace("kmer", "kmer:")
+
+
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)) or "none",
     baseline="|".join(map(re.escape, BASELINES)) or "none",
     task="|".join(map(re.escape, TASKS.index)),
+    embedded="|".join(map(re.escape, EMBEDDED)) or "none",
+    part=r"\d+",
     model="|".join(map(re.escape, FINETUNED)) or "none",

@@ -1,5 +1,5 @@
 # REQUIRED INPUTS  results/<collection>/store, runs/<run>/encoder.safetensors, results/<collection>/tasks
-# OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv
+# OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv; genomes/<name>/<part>-of-<parts>.npy, .tsv
 
 
 rule embed:
@@ -37,11 +37,7 @@ rule embed_baseline:
         store=rules.ingest.output.store,
         labels=rules.tasks.output.table,
         task=rules.tasks.output.about,
-        run=lambda wildcards: (
-            f"{RESULTS}/runs/{UNTRAINED[wildcards.baseline]}/encoder.safetensors"
-            if wildcards.baseline in UNTRAINED
-            else []
-        ),
+        run=lambda wildcards: WEIGHTS.get(wildcards.baseline, []),
     output:
         vectors=ensure(
             f"{RESULTS}/embeddings/{{task}}/{{baseline}}.npy", non_empty=True
@@ -58,12 +54,39 @@ rule embed_baseline:
         mem_mb=JOBS["mem_mb"],
         runtime=120,
     params:
-        encoder=lambda wildcards, input: (
-            f"untrained:{input.run}"
-            if wildcards.baseline in UNTRAINED
-            else wildcards.baseline.replace("kmer", "kmer:")
-        ),
+        encoder=lambda wildcards, input: encoder_spec(wildcards.baseline, input.run),
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
     shell:
         "genossl --quiet embed {params.encoder:q} {input.labels:q} --sequences {input.store:q} --out {output.vectors:q}"
         " --device cpu --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
+
+
+# every window of every genome, the genomes shared among jobs
+rule embed_genomes:
+    input:
+        store=rules.ingest.output.store,
+        run=lambda wildcards: WEIGHTS.get(wildcards.embedded, []),
+    output:
+        vectors=ensure(
+            f"{RESULTS}/genomes/{{embedded}}/{{part}}-of-{PARTS}.npy", non_empty=True
+        ),
+        rows=f"{RESULTS}/genomes/{{embedded}}/{{part}}-of-{PARTS}.tsv",
+    log:
+        f"logs/{config['collection']}/genomes/{{embedded}}/{{part}}-of-{PARTS}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/genomes/{{embedded}}/{{part}}-of-{PARTS}.jsonl"
+    conda:
+        "../envs/genossl.yaml"
+    threads: JOBS["pretrain_threads"]
+    resources:
+        gpu=JOBS["gpu"],
+        nodes=1,
+        mem_mb=JOBS["mem_mb"],
+        runtime=JOBS["runtime"],
+    params:
+        encoder=lambda wildcards, input: encoder_spec(wildcards.embedded, input.run),
+        settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
+    shell:
+        "genossl --quiet embed {params.encoder:q} {input.store:q} --out {output.vectors:q}"
+        f" --part {{wildcards.part}}/{PARTS} --device {JOBS['device']}"
+        " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

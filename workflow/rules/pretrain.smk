@@ -19,7 +19,7 @@ rule pretrain:
     retries: JOBS["max_resubmissions"] if workflow.is_main_process else 0
     conda:
         "../envs/genossl.yaml"
-    threads: JOBS["pretrain_threads"]
+    threads: JOBS["pretrain_threads"] * JOBS["ranks"]
     resources:
         gpu=JOBS["gpu"],
         nodes=1,
@@ -31,6 +31,8 @@ rule pretrain:
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
+        f"{TORCHRUN}"
         "genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
         f" --device {JOBS['device']}"
-        " --threads {threads} --time-limit {resources.time_limit} > {log:q} 2>&1"
+        f" --threads {JOBS['pretrain_threads']}"
+        " --time-limit {resources.time_limit} > {log:q} 2>&1"

@@ -1,0 +1,53 @@
+"""bf16 where it pays: what `auto` means, and that the choice is kept by what depends on it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from genossl.errors import InputError
+from genossl.model import precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Say how much faster bf16 is, in place of measuring it."""
+
+    def say(ratio: float) -> None:
+        monkeypatch.setattr(precision, "_seconds", lambda dtype: ratio if dtype == torch.float32 else 1.0)
+        precision._pays.cache_clear()
+
+    yield say
+    precision._pays.cache_clear()
+
+
+@pytest.mark.parametrize("ratio,expected", [(0.01, "fp32"), (1.0, "fp32"), (1.4, "fp32"), (1.6, "bf16"), (6.0, "bf16")])
+def test_auto_is_what_the_processor_is_clearly_faster_in(measured, ratio, expected):
+    measured(ratio)
+    assert precision.chosen("auto", CPU) == expected
+    assert precision.chosen("fp32", CPU) == "fp32"
+    assert precision.chosen("bf16", CPU) == "bf16"
+
+
+def test_the_same_answer_on_the_same_machine():
+    found = set()
+    for _ in range(5):
+        precision._pays.cache_clear()
+        found.add(precision.chosen("auto", CPU))
+    assert len(found) == 1
+
+
+def test_there_is_no_bf16_on_mps():
+    assert precision.chosen("auto", torch.device("mps")) == "fp32"
+    with pytest.raises(InputError, match="precision bf16: is not available on mps; use fp32"):
+        precision.chosen("bf16", torch.device("mps"))
+
+
+def test_products_are_formed_in_it():
+    one = torch.randn(8, 8)
+    with precision.autocast("bf16", CPU):
+        assert (one @ one).dtype == torch.bfloat16
+    with precision.autocast("fp32", CPU):
+        assert (one @ one).dtype == torch.float32
