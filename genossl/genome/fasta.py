@@ -99,7 +99,8 @@ class BadLetter(Exception):
 
 def tokenise(letters: bytes, ambiguous: str = "N", lowercase: str = "keep") -> Bases:
     """Codes of sequence lines (LF line ends). Policies: those of `scan`."""
-    flags = np.frombuffer(letters.translate(_FLAGS, b"\n"), np.uint8)
+    # faster than to delete line ends while translating
+    flags = np.frombuffer(letters.replace(b"\n", b"").translate(_FLAGS), np.uint8)
     highest = flags.max(initial=0)
     if highest >= _BAD:
         if bad := _FIRST_BAD.search(letters):

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from genossl.errors import InputError
 
-BLOCK = 1 << 18  # bytes read at once: large enough for bytes.translate, small enough for the cache
+BLOCK = 1 << 17  # bytes read at once: large enough for bytes.translate, small enough for the cache
 FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa", ".fq", ".fastq")  # in folders only
 PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 RATIO_FROM = 100_000_000  # unpacked bytes before the compression ratio is judged
