@@ -16,7 +16,7 @@ from genossl.model.encoder import ConvFront, Encoder, State
 from genossl.model.precision import Precision, Product, autocast, chosen
 
 Pool = Literal["last", "mean", "both"]
-BATCH_BASES = {"cpu": 1 << 17, "cuda": 1 << 22, "mps": 1 << 20}  # padded bases read at once
+BATCH_BASES = {"cpu": 1 << 18, "cuda": 1 << 22, "mps": 1 << 20}  # padded bases read at once
 BLOCK = 1 << 16  # bases of a long sequence read at once, the state carried on
 
 

@@ -203,8 +203,8 @@ class Encoder(nn.Module):
         if isinstance(self.rnn, nn.LSTM):
             start = tuple(h.to(x_BTI.dtype) for h in state.rnn) if state else (zero, zero)
             rows = len(x_BTI)
-            if rows == 1 and x_BTI.dtype == torch.bfloat16:  # alone a row would be rounded otherwise than among others
-                x_BTI, start = x_BTI.expand(2, -1, -1), tuple(h.expand(-1, 2, -1) for h in start)
+            if x_BTI.dtype == torch.bfloat16 and (more := _rows(rows) - rows):
+                x_BTI, start = F.pad(x_BTI, (0, 0, 0, 0, 0, more)), tuple(F.pad(h, (0, 0, 0, more)) for h in start)
             h_BTC, h, c = torch.lstm(x_BTI, start, flat, True, 1, 0.0, self.training, False, True)
             return h_BTC[:rows].float(), (h[:, :rows], c[:, :rows])
         h_BTC, h = torch.gru(
@@ -349,6 +349,13 @@ def _at(x_BTC: Tensor, at_BS: Tensor | None) -> Tensor:
     if len(at_BS) == 1:
         return x_BTC.index_select(1, at_BS[0])
     return x_BTC[torch.arange(len(x_BTC), device=x_BTC.device)[:, None], at_BS]
+
+
+def _rows(rows: int) -> int:
+    """How many rows oneDNN is to be given in bf16: alone a row is rounded otherwise than among others, and many rows
+    take up to four times as long where their number has no small factors (127, 131, 262).
+    """
+    return 2 if rows == 1 else rows if rows < 64 else -(-rows // 16) * 16
 
 
 def _one_dtype(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
