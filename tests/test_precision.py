@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import learning
 import pytest
 import torch
 
@@ -51,3 +54,20 @@ def test_products_are_formed_in_it():
         assert (one @ one).dtype == torch.bfloat16
     with precision.autocast("fp32", CPU):
         assert (one @ one).dtype == torch.float32
+
+
+def test_the_benchmark_of_learning_pairs_precisions_by_seed(monkeypatch, tmp_path, capsys):
+    small = {
+        "preset": "default",
+        "pretrain": {"steps": 2, "batch": 8},
+        "encoder": {"k": 3, "hidden": 8, "channels": 8, "context": 8},
+    }
+    monkeypatch.setattr(learning, "RECIPES", {"small": small})
+    monkeypatch.setattr("sys.argv", ["learning.py", "--out", str(tmp_path / "out.json"), "--seeds", "2", "--jobs", "1"])
+    learning.main()
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert [(row["precision"], row["seed"]) for row in rows] == [("fp32", 0), ("bf16", 0), ("fp32", 1), ("bf16", 1)]
+    assert all(0 <= row["top1"] <= 1 and row["candidates"] == 15 for row in rows)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("| small | 2 | 0.0667 |")
+    assert "95 % interval" in line

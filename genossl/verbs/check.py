@@ -92,11 +92,7 @@ def run(path: Path) -> list[str]:
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
     known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
-    wrong += [
-        f"embedded: {name!r} is no run or baseline ({', '.join(map(str, known_names))})"
-        for name in settings.get("embedded") or []
-        if name not in known_names
-    ]
+    wrong += _embedded(settings.get("embedded") or [], known_names)
     wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
         wrong.append(rival)
@@ -267,6 +263,13 @@ def _finetuned(settings: dict[str, Any], embedded: list[Any], runs: dict[str, An
         if key in tuned and getattr(ours, key) != getattr(theirs, key):
             wrong.append(f"finetune.{key}: differs from probe.{key}, so the rows would not be the same; leave it out")
     return wrong
+
+
+def _embedded(names: Any, known: list[Any]) -> list[str]:
+    """Mistakes in the list of what all genomes are embedded with."""
+    if not isinstance(names, list):
+        return [f"embedded: expected a list of runs and baselines, found {names!r}"]
+    return [f"embedded: {n!r} is no run or baseline ({', '.join(map(str, known))})" for n in names if n not in known]
 
 
 def _clustered(mapping: Any) -> bool:

@@ -1,6 +1,6 @@
 """Does bf16 learn what fp32 learns? The pretext's top-1 on the validation strains of examples/, seed by seed.
 
-    python benchmarks/precision.py --out precision.json [--seeds 3] [--jobs 2]
+    python benchmarks/learning.py --out learning.json [--seeds 3] [--jobs 2]
 
 Each seed is run in fp32 and in bf16, all else equal, a thread each. Prints the mean top-1, and the paired difference
 with its 95 % t interval over seeds: where it holds zero, the precisions are not told apart. Time is the processor's.
