@@ -105,6 +105,17 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(store):
         pretrain.Trainer(Loop(batch=10), method, opened, np.arange(4), torch.device("cpu"), ranks.Ranks(0, 4))
 
 
+def test_rows_that_the_ranks_cannot_share_are_no_silent_mistake():
+    """In training alone: at other times each process reads what it is given."""
+    encoder = Encoder(ENCODERS["default"])
+    encoder.join(ranks.Ranks(0, 4))
+    tokens = torch.zeros(6, 100, dtype=torch.uint8)
+    for read in (encoder, encoder.latents):
+        with pytest.raises(ValueError, match="gives its encoder 6 rows, which 4 ranks cannot share evenly"):
+            read(tokens)
+    assert encoder.eval()(tokens).c.shape[0] == 6
+
+
 def test_torchrun_trains_stops_and_goes_on_with_another_number_of_ranks(store, tmp_path):
     """As a user types it; the weights are those of one process."""
     sets = ["pretrain.steps=6", "pretrain.batch=8", "pretrain.log_every=1", "pretrain.precision=fp32"]

@@ -41,8 +41,12 @@ class Ranks:
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def shares(self, n: int) -> bool:
-        """Whether the encoder reads a part of n rows here and gathers the rest."""
-        return self.count > 1 and not self.windows and n % self.count == 0
+        """Whether the encoder reads a part of n rows here and gathers the rest; ValueError where it cannot."""
+        if self.count == 1 or self.windows:
+            return False
+        if n % self.count:
+            raise ValueError(f"a method gives its encoder {n} rows, which {self.count} ranks cannot share evenly")
+        return True
 
     def whole(self, part: Tensor) -> Tensor:
         """All ranks' parts, in order of their ranks, on every rank."""
