@@ -105,6 +105,14 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(store):
         pretrain.Trainer(Loop(batch=10), method, opened, np.arange(4), torch.device("cpu"), ranks.Ranks(0, 4))
 
 
+def test_a_world_without_torchrun_is_named(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(InputError, match="WORLD_SIZE is 4, but LOCAL_RANK is not set; start with torchrun"):
+        ranks.started()
+
+
 def test_rows_that_the_ranks_cannot_share_are_no_silent_mistake():
     """In training alone: at other times each process reads what it is given."""
     encoder = Encoder(ENCODERS["default"])

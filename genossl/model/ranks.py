@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from genossl.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
@@ -96,13 +98,16 @@ class Ranks:
 
 
 ALONE = Ranks()
+SAID = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # by torchrun to each process, beside WORLD_SIZE
 
 
 def started() -> Ranks:
-    """The ranks that torchrun has started, joined; one alone where it has not."""
+    """The ranks that torchrun has started, joined; one alone where it has not. InputError where it cannot be told."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return ALONE
+    if missing := [name for name in SAID if name not in os.environ]:
+        raise InputError(f"WORLD_SIZE is {count}, but {missing[0]} is not set; start with torchrun, or unset WORLD_SIZE")
     if not distributed.is_initialized():
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Ranks(distributed.get_rank(), count)
