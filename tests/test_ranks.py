@@ -109,7 +109,7 @@ def test_a_world_without_torchrun_is_named(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with pytest.raises(InputError, match="WORLD_SIZE is 4, but LOCAL_RANK is not set; start with torchrun"):
+    with pytest.raises(InputError, match="WORLD_SIZE is 4, but LOCAL_RANK is not set; use torchrun"):
         ranks.started()
 
 

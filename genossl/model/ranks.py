@@ -107,7 +107,7 @@ def started() -> Ranks:
     if count == 1:
         return ALONE
     if missing := [name for name in SAID if name not in os.environ]:
-        raise InputError(f"WORLD_SIZE is {count}, but {missing[0]} is not set; start with torchrun, or unset WORLD_SIZE")
+        raise InputError(f"WORLD_SIZE is {count}, but {missing[0]} is not set; use torchrun, or unset WORLD_SIZE")
     if not distributed.is_initialized():
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Ranks(distributed.get_rank(), count)
