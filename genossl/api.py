@@ -56,6 +56,7 @@ def embed_fasta(
     step: int = 0,
     pool: Pool = "last",
     both_strands: bool = True,
+    precision: Precision = "auto",
 ) -> pd.DataFrame:
     """Windows of a FASTA file (plain or compressed): contig, start, end (0-based, half-open), n_N, vector.
 
@@ -66,7 +67,7 @@ def embed_fasta(
         encoder = load_encoder(encoder)
     items = list(inputs.read(path, window, step))
     table = pd.DataFrame([item.row for item in items]).drop(columns="id")
-    vectors = embedding.embed(encoder, [item.tokens for item in items], _known(pool), both_strands)
+    vectors = embedding.embed(encoder, [item.tokens for item in items], _known(pool), both_strands, precision)
     return table.assign(vector=list(vectors))
 
 
@@ -77,12 +78,14 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, checkpoint: str | Path = "", pool: Pool = "last", both_strands: bool = True, device: str = "auto"
-    ) -> None:
+        self, checkpoint: str | Path = "", pool: Pool = "last", both_strands: bool = True, device: str = "auto",
+        precision: Precision = "auto",
+    ) -> None:  # fmt: skip
         self.checkpoint = checkpoint
         self.pool: Pool = pool
         self.both_strands = both_strands
         self.device = device
+        self.precision: Precision = precision
 
     def fit(self, X: Sequence[Any], y: Any = None) -> GenomeEmbedder:
         """Load the encoder."""
@@ -94,7 +97,7 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self, "encoder_")
-        return embed(self.encoder_, X, self.pool, self.both_strands)
+        return embed(self.encoder_, X, self.pool, self.both_strands, self.precision)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """genossl0, genossl1, ..."""

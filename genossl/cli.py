@@ -272,7 +272,8 @@ def pretrain(
 
     jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile)
     verb.run(store, out, _recipe(config_file, settings, assignments, method), jobs)
-    click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
+    if int(os.environ.get("RANK", "0")) == 0:  # of several the first writes, and says so
+        click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
 
 
 @cli.command(epilog=EPILOG, cls=Verb)

@@ -132,7 +132,7 @@ def test_the_embedder_alone(tiny_run: Path) -> None:
 
     embedder = genossl.GenomeEmbedder(tiny_run, pool="both", both_strands=False, device="cpu")
     assert embedder.get_params() == {
-        "checkpoint": tiny_run, "pool": "both", "both_strands": False, "device": "cpu",
+        "checkpoint": tiny_run, "pool": "both", "both_strands": False, "device": "cpu", "precision": "auto",
     }  # fmt: skip
     with pytest.raises(NotFittedError):
         embedder.transform([LETTERS])

@@ -74,6 +74,8 @@ def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -
         ("jobs:", "audit: {share: 2}\njobs:", "audit: share must be from 0 to 1"),
         ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, methods, compare, "),
         ("mem_mb", "mem", "jobs.mem: unknown key; did you mean mem_mb?"),
+        ("mem_mb: 100", "embed_parts: 0", "jobs: embed_parts must be at least 1"),
+        ("jobs:", "embedded: ours\njobs:", "embedded: expected a list of runs and baselines, found 'ours'"),
         ("cap: 10", "cap: many", "probe.cap: "),
         ("shots: [1]", "shots: [5, 1]", "probe: shots must be ascending"),
         ("collection: tiny", "collection: a/b", "collection 'a/b': a name has letters, digits, _ . and -"),

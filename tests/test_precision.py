@@ -48,6 +48,11 @@ def test_there_is_no_bf16_on_mps():
         precision.chosen("bf16", torch.device("mps"))
 
 
+def test_another_precision_is_refused():
+    with pytest.raises(InputError, match="precision 'fp16' is unknown; expected auto, fp32, bf16"):
+        precision.chosen("fp16", CPU)
+
+
 def test_products_are_formed_in_it():
     one = torch.randn(8, 8)
     with precision.autocast("bf16", CPU):

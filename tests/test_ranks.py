@@ -113,6 +113,19 @@ def test_a_world_without_torchrun_is_named(monkeypatch):
         ranks.started()
 
 
+def test_each_rank_has_a_device_of_its_own(monkeypatch):
+    jobs, two = pretrain.Jobs, ranks.Ranks(1, 2)
+    assert pretrain._device(jobs("cpu"), two) == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(pretrain, "encoder_device", torch.device)
+    with pytest.raises(InputError, match="rank 1 of this machine has no GPU: it has 1; start as many ranks as GPUs"):
+        pretrain._device(jobs("cuda"), two)
+    for name in ("mps", "cuda:0"):
+        with pytest.raises(InputError, match=f"device {name}: expected cuda or cpu where several ranks train"):
+            pretrain._device(jobs(name), two)
+
+
 def test_rows_that_the_ranks_cannot_share_are_no_silent_mistake():
     """In training alone: at other times each process reads what it is given."""
     encoder = Encoder(ENCODERS["default"])

@@ -242,6 +242,7 @@ def origin(embedding: Path) -> dict[str, Any]:
             "encoder": {"spec": str(settings["encoder"]), "path": encoder.get("path"), "sha256": encoder.get("sha256")},
             "pool": settings["pool"],
             "both_strands": settings["both_strands"],
+            "precision": settings.get("precision", "auto"),  # absent where another tool wrote the embeddings
         }
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: does not say encoder, pool and both_strands, as genossl embed writes them") from None

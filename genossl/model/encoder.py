@@ -203,7 +203,7 @@ class Encoder(nn.Module):
         if isinstance(self.rnn, nn.LSTM):
             start = tuple(h.to(x_BTI.dtype) for h in state.rnn) if state else (zero, zero)
             rows = len(x_BTI)
-            if x_BTI.dtype == torch.bfloat16 and (more := _rows(rows) - rows):
+            if x_BTI.dtype == torch.bfloat16 and x_BTI.device.type == "cpu" and (more := _rows(rows) - rows):
                 x_BTI, start = F.pad(x_BTI, (0, 0, 0, 0, 0, more)), tuple(F.pad(h, (0, 0, 0, more)) for h in start)
             h_BTC, h, c = torch.lstm(x_BTI, start, flat, True, 1, 0.0, self.training, False, True)
             return h_BTC[:rows].float(), (h[:, :rows], c[:, :rows])

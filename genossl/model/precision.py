@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -19,7 +19,9 @@ PAYS_FROM = 1.5  # times that bf16 must be as fast as fp32 to be chosen; made fo
 
 
 def chosen(precision: Precision, device: torch.device) -> Product:
-    """What `auto` means on a device; InputError for bf16 where there is none (mps)."""
+    """What `auto` means on a device; InputError for what is none of them, and for bf16 where there is none (mps)."""
+    if precision not in get_args(Precision):
+        raise InputError(f"precision {precision!r} is unknown; expected {', '.join(get_args(Precision))}")
     if precision == "bf16" and device.type == "mps":
         raise InputError("precision bf16: is not available on mps; use fp32")
     if precision != "auto":

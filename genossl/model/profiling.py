@@ -19,7 +19,7 @@ WARM, STEPS = 3, 10  # steps before any is looked at, and those that are
 
 
 @contextlib.contextmanager
-def profiled(path: Path | None, steps: int) -> Iterator[Callable[[], None]]:
+def profiled(path: Path | None, steps: int, device: torch.device) -> Iterator[Callable[[], None]]:
     """Give what is to be called after each of `steps` steps; what ten of them took is written to `path`.
 
     Columns: what (part of the step, or operator), name, calls and milliseconds per step (of the CPU, and of the device
@@ -31,7 +31,7 @@ def profiled(path: Path | None, steps: int) -> Iterator[Callable[[], None]]:
         return
     if steps < WARM + STEPS:
         raise InputError(f"{path}: a profile takes {WARM + STEPS} steps, {steps} are left of this run")
-    on_gpu = torch.cuda.is_available()
+    on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     plan = schedule(wait=WARM - 1, warmup=1, active=STEPS, repeat=1)
     with profile(activities=activities, schedule=plan, on_trace_ready=lambda p: _write(path, p, on_gpu)) as running:

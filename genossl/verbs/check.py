@@ -37,7 +37,12 @@ class Jobs:
     runtime: int = 240  # minutes that a pretraining job may take
     stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
     max_resubmissions: int = 20  # times that a stopped pretraining is started again
-    mem_mb: int = 3000  # memory of a pretraining, embedding or probe job
+    mem_mb: int = 3000  # memory of a pretraining (of each of its ranks), embedding or probe job
+
+    def __post_init__(self) -> None:
+        for name in ("ingest_threads", "pretrain_threads", "probe_threads", "ranks", "embed_parts", "mem_mb"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

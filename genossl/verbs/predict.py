@@ -69,7 +69,8 @@ def run(
     head = saved_head.load(path)
     spec = which_encoder(head, path, encoder)
     pool, both = head.about["pool"], head.about["both_strands"]
-    embedder, trained_on, weights, _ = open_encoder(spec, pool, both, device, threads)
+    precision = head.about.get("precision", "auto")
+    embedder, trained_on, weights, _ = open_encoder(spec, pool, both, device, threads, precision)
     learnt = head.about["bases"]["median"] if head.about["bases"] else trained_on
     window = {-1: 0, 0: learnt}.get(settings.window, settings.window)
     if window != learnt:

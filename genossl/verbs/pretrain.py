@@ -132,12 +132,12 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     journal = _Journal(states / "log.tsv", trainer.step)
     with (
         _Stop(jobs.time_limit) as stop,
-        profiled(Path(out) / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step) as step_profiled,
+        profiled(Path(out) / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step, device) as after,
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
     ):
         quiet_until = time.monotonic() + LINE_EVERY
         for entries, note, early in trainer.train(stop.asked):
-            step_profiled()
+            after()
             journal.write(entries)
             if entries:
                 last = entries[-1]
@@ -153,6 +153,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):
                 checkpoint.save_state(states, trainer.step, trainer.state(), identity)
             if trainer.step < settings.steps and early:
+                ranks.from_first(None)  # the others have waited: torchrun ends all as soon as one ends early
                 told = f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on"
                 raise KeyboardInterrupt(told) if stop.interrupted else Stopped(told)
     journal.finish(Path(out) / "log.tsv")
@@ -191,6 +192,7 @@ def _follow(trainer: Trainer, jobs: Jobs) -> list[str]:
     with _Stop(jobs.time_limit) as stop:
         for _, _, early in trainer.train(stop.asked):
             if early and trainer.step < trainer.settings.steps:
+                trainer.ranks.from_first(None)  # once the state is saved
                 raise Stopped(f"stopped at step {trainer.step}")
     return trainer.warnings
 
@@ -506,10 +508,15 @@ def _device(jobs: Jobs, ranks: Ranks) -> torch.device:
     if jobs.threads:
         torch.set_num_threads(jobs.threads)
     device = encoder_device(jobs.device)
-    if device.type == "cuda" and ranks.count > 1:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    return device
+    if ranks.count == 1 or device.type == "cpu":
+        return device
+    if device.type != "cuda" or device.index is not None:
+        raise InputError(f"device {device}: expected cuda or cpu where several ranks train, each on its own")
+    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local >= there:
+        raise InputError(f"rank {local} of this machine has no GPU: it has {there}; start as many ranks as GPUs")
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
 
 
 class _Stop:

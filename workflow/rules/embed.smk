@@ -20,7 +20,7 @@ rule embed:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=JOBS["gpu"],
+        gpu=min(1, JOBS["gpu"]),
         nodes=1,
         mem_mb=JOBS["mem_mb"],
         runtime=120,
@@ -79,7 +79,7 @@ rule embed_genomes:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=JOBS["gpu"],
+        gpu=min(1, JOBS["gpu"]),
         nodes=1,
         mem_mb=JOBS["mem_mb"],
         runtime=JOBS["runtime"],

@@ -21,7 +21,7 @@ rule finetune:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=JOBS["gpu"],
+        gpu=min(1, JOBS["gpu"]),
         nodes=1,
         mem_mb=JOBS["mem_mb"],
         runtime=JOBS["runtime"],

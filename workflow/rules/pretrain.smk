@@ -23,7 +23,7 @@ rule pretrain:
     resources:
         gpu=JOBS["gpu"],
         nodes=1,
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=JOBS["mem_mb"] * JOBS["ranks"],
         runtime=JOBS["runtime"],
         time_limit=JOBS["runtime"] - JOBS["stop_margin"],
     params:
