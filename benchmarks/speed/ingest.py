@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 
 from .data import PARTS, Data
 from .measure import Work
-from .reading import Reader, filled, put
+from .reading import Reader, filled, translated
 from .table import Contender, Goal, Table
 
 OURS = "genossl fasta.scan"
@@ -136,40 +137,34 @@ def scan() -> Reader:
 def simple_fasta_parser() -> Reader:
     from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
+    def records(path: str) -> Iterator[bytes]:
         with _text(path) as stream:
             for _, letters in SimpleFastaParser(stream):
-                at = put(tokens, at, letters.encode())
-        return at
+                yield letters.encode()
 
-    return read
+    return translated(records)
 
 
 def seqio() -> Reader:
     from Bio import SeqIO
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
+    def records(path: str) -> Iterator[bytes]:
         with _text(path) as stream:
             for record in SeqIO.parse(stream, "fasta"):
-                at = put(tokens, at, bytes(record.seq))
-        return at
+                yield bytes(record.seq)
 
-    return read
+    return translated(records)
 
 
 def pyfaidx() -> Reader:
     from pyfaidx import Fasta
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
+    def records(path: str) -> Iterator[bytes]:
         with Fasta(path, as_raw=True, rebuild=False) as fasta:
             for record in fasta:
-                at = put(tokens, at, record[:].encode())
-        return at
+                yield record[:].encode()
 
-    return read
+    return translated(records)
 
 
 def _text(path: str) -> IO[str]:

@@ -8,10 +8,10 @@ Networks have the published shape and random weights; nothing is fetched.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
 from .measure import Work
-from .reading import Reader, filled, put
+from .reading import Reader, filled, translated
 
 BASES_PER_BPE = 5  # a token of DNABERT-2's vocabulary, about
 
@@ -23,38 +23,24 @@ def fill(reader: str, path: str, bases: int) -> Work:
 def pysam() -> Reader:
     from pysam import FastxFile
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
-        with FastxFile(path, persist=False) as records:
-            for record in records:
-                at = put(tokens, at, record.sequence.encode())
-        return at
+    def records(path: str) -> Iterator[bytes]:
+        with FastxFile(path, persist=False) as stream:
+            for record in stream:
+                yield record.sequence.encode()
 
-    return read
+    return translated(records)
 
 
 def pyfastx() -> Reader:
     from pyfastx import Fastx
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
-        for _, letters in Fastx(path):
-            at = put(tokens, at, letters.encode())
-        return at
-
-    return read
+    return translated(lambda path: (letters.encode() for _, letters in Fastx(path)))
 
 
 def needletail() -> Reader:
     from needletail import parse_fastx_file
 
-    def read(path: str, tokens: np.ndarray) -> int:
-        at = 0
-        for record in parse_fastx_file(path):
-            at = put(tokens, at, record.seq.encode())
-        return at
-
-    return read
+    return translated(lambda path: (record.seq.encode() for record in parse_fastx_file(path)))
 
 
 READERS = {reader.__name__: reader for reader in (pysam, pyfastx, needletail)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,11 +12,18 @@ from .measure import Work
 Reader = Callable[[str, np.ndarray], int]  # (path, tokens to fill, uint8) -> bases
 
 
-def put(tokens: np.ndarray, at: int, letters: bytes) -> int:
-    """Codes of the letters into `tokens` from `at` on; where they end."""
-    end = at + len(letters)
-    tokens[at:end] = np.frombuffer(letters.translate(CODES), np.uint8)
-    return end
+def translated(records: Callable[[str], Iterator[bytes]]) -> Reader:
+    """A reader from what gives the letters of each record: their codes, one record after the other."""
+
+    def read(path: str, tokens: np.ndarray) -> int:
+        at = 0
+        for letters in records(path):
+            end = at + len(letters)
+            tokens[at:end] = np.frombuffer(letters.translate(CODES), np.uint8)
+            at = end
+        return at
+
+    return read
 
 
 def filled(read: Reader, path: str, bases: int) -> Work:
