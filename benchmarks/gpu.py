@@ -14,12 +14,10 @@ Exit 0: all that ran passed; 1: a check or a row failed; 2: there is no such dev
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import dataclasses
 import json
 import math
-import os
 import platform
 import sys
 import tempfile
@@ -37,6 +35,7 @@ try:
     import numpy as np
     import torch
     from gpu_plan import PRESETS, TINY, Bench, Plan, first_line, method_of, no_tf32, random_store, recipe_of
+    from speed.machine import machine as host
 
     from genossl import files, methods
     from genossl.errors import InputError, Stopped
@@ -397,13 +396,14 @@ def _most(part: dict[str, Any], name: str, preset: str) -> str:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What was measured, by name."""
+    here = host()
     about: dict[str, Any] = {
         "device": device.type,
         "name": platform.processor() or platform.machine(),
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": here["cpu"],
+        "cores": here["cores"],
         "threads": torch.get_num_threads(),
-        "system": platform.platform(),
+        "system": here["system"],
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
     }
@@ -415,14 +415,6 @@ def machine(device: torch.device) -> dict[str, Any]:
             "capability": f"{properties.major}.{properties.minor}",
         }
     return about
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def run(bench: Bench) -> Iterator[dict[str, Any]]:

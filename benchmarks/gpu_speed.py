@@ -33,7 +33,7 @@ from genossl.genome.alphabet import reverse_complement
 from genossl.genome.windows import generator
 from genossl.model import embedding as reader
 from genossl.model.encoder import ConvFront, Encoder
-from genossl.model.precision import Precision
+from genossl.model.precision import Precision, Product, autocast
 from genossl.pretext.method import Method, Views
 from genossl.recipe import Recipe
 from genossl.verbs.pretrain import Trainer
@@ -226,7 +226,7 @@ def _embed(
 
 
 def _read(
-    bench: Bench, preset: str, precision: str, what: str, sequences: int, length: int, at_once: int
+    bench: Bench, preset: str, precision: Product, what: str, sequences: int, length: int, at_once: int
 ) -> dict[str, Any]:
     """The network alone: no list of arrays, no padding, no way to the device and back."""
     encoder = method_of(recipe_of(bench, {"preset": preset})).encoder.to(bench.device).eval()
@@ -235,7 +235,7 @@ def _read(
 
     @torch.inference_mode()
     def both_strands() -> None:
-        with torch.autocast(bench.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(precision, bench.device):
             for strand_BL in (tokens_BL, reverse_complement(tokens_BL)):
                 reader.read(encoder, strand_BL, lengths_B, "last")
 

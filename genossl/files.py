@@ -217,10 +217,10 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
     return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that shape a result."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions of Python and of packages, by default those that shape a result; what is not there is left out."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
+from genossl.files import versions
+
 # instruction sets that decide how fast bytes are translated and matrices multiplied
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "sve", "bf16")
+# that are measured or measured with
 PACKAGES = ("genossl", "torch", "numpy", "biopython", "pyfaidx", "isal", "scikit-learn")
 
 
@@ -26,7 +28,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load": round(os.getloadavg()[0], 1),
         "system": platform.platform(),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
     }
 
 
@@ -37,15 +39,6 @@ def fastest() -> str:
     from genossl.model.precision import chosen
 
     return chosen("auto", torch.device("cpu"))
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that are measured or measured with."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 def _cpuinfo() -> dict[str, str]:
