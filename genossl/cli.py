@@ -268,11 +268,12 @@ def pretrain(
     a run that was stopped. Several processes train together under torchrun, such as torchrun --standalone
     --nproc-per-node 4 --no-python genossl pretrain ...: the batch is theirs together, the result that of one.
     """
+    from genossl.model.ranks import started
     from genossl.verbs import pretrain as verb
 
     jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile)
     verb.run(store, out, _recipe(config_file, settings, assignments, method), jobs)
-    if int(os.environ.get("RANK", "0")) == 0:  # of several the first writes, and says so
+    if started().first:  # of several the first writes, and says so
         click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
 
 

@@ -41,8 +41,7 @@ def read(
         raise InputError(f"window {window}, step {step}: expected 0 or more bases")
     path = Path(path)
     if (path / "store.json").is_file():
-        store = TokenStore.open(path)
-        return _windows(_of_contigs(store, _genomes(store, part)), window, step)
+        return _windows(_of_contigs(TokenStore.open(path), part), window, step)
     if part:
         raise InputError(f"{path}: is no token store, of whose genomes there could be a part {part[0]}/{part[1]}")
     if is_table(path):
@@ -78,10 +77,9 @@ def starts(length: int, window: int, step: int) -> list[int]:
     return first if first[-1] + window == length else [*first, length - window]
 
 
-def _genomes(store: TokenStore, part: tuple[int, int] | None) -> set[str]:
+def _genomes(store: TokenStore, part: tuple[int, int]) -> set[str]:
     """Names of the genomes of a part, of which each has one at least."""
-    names = list(store.genomes["genome"])
-    i, n = part or (1, 1)
+    names, (i, n) = list(store.genomes["genome"]), part
     if not 1 <= i <= n <= len(names):
         raise InputError(f"part {i}/{n} of {store.folder}: expected 1/N to N/N, N at most its {len(names)} genomes")
     bases = store.contigs.groupby("genome")["length"].sum().reindex(names, fill_value=0).to_numpy()
@@ -92,8 +90,10 @@ def _genomes(store: TokenStore, part: tuple[int, int] | None) -> set[str]:
     return set(names[first[i - 1] : first[i] if i < n else None])
 
 
-def _of_contigs(store: TokenStore, genomes: set[str]) -> Iterator[tuple[str, str, np.ndarray]]:
-    c = store.contigs[store.contigs["genome"].isin(genomes)]
+def _of_contigs(store: TokenStore, part: tuple[int, int] | None) -> Iterator[tuple[str, str, np.ndarray]]:
+    c = store.contigs
+    if part:
+        c = c[c["genome"].isin(_genomes(store, part))]
     for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
         yield genome, contig, store.tokens[offset : offset + length]
 

@@ -33,7 +33,7 @@ class Jobs:
     embed_parts: int = 8  # parts in which whole genomes are embedded side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
-    gpu: int = 0  # GPUs that a pretraining or embedding job asks the cluster for
+    gpu: int = 0  # GPUs that a pretraining job asks the cluster for; embedding and fine-tuning ask for one of them
     runtime: int = 240  # minutes that a pretraining job may take
     stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
     max_resubmissions: int = 20  # times that a stopped pretraining is started again
