@@ -12,6 +12,7 @@ In either case the mean of the ranks' gradients is the gradient of the global ba
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import io
 import os
@@ -110,6 +111,7 @@ def started() -> Ranks:
         raise InputError(f"WORLD_SIZE is {count}, but {missing[0]} is not set; use torchrun, or unset WORLD_SIZE")
     if not distributed.is_initialized():
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(distributed.destroy_process_group)  # else its threads may abort a process that has ended well
     return Ranks(distributed.get_rank(), count)
 
 
