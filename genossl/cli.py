@@ -619,12 +619,17 @@ def retrieve(
 
 
 @cli.command(epilog=EPILOG, cls=Verb)
-@click.argument("config_file", type=PATH, metavar="CONFIG.YAML")
-def check(config_file: Path) -> None:
-    """Check a workflow's configuration and sheets; name every mistake at once."""
+@click.argument("path", type=PATH, metavar="CONFIG.YAML|ARTEFACT")
+def check(path: Path) -> None:
+    """Check a workflow's configuration and sheets, or an artefact; name every mistake at once.
+
+    ARTEFACT is a store, a run, or a file with its .provenance.json beside it: it and all that it was made of are read
+    again, and what is damaged or has changed since is named.
+    """
     from genossl.verbs import check as verb
 
-    for line in verb.run(config_file):
+    made = path.is_dir() or path.with_name(f"{path.name}.provenance.json").is_file()
+    for line in verb.artefact(path) if made else verb.run(path):
         click.echo(line)
 
 
@@ -718,6 +723,11 @@ def main() -> None:
         code = 2
     except InputError as error:
         click.echo(f"genossl: {_one_line(error)}", err=True)
+        code = 2
+    except MemoryError:
+        click.echo(
+            "genossl: out of memory; give the job more, or less to do at once (--threads, rows, batch)", err=True
+        )
         code = 2
     except Stopped as stopped:
         click.echo(f"genossl: {stopped}", err=True)

@@ -26,6 +26,7 @@ FLOORS = [  # from the top; the first that fits counts
     (2, "genome"),
     (1, "evaluation"),
     (1, "errors"),
+    (1, "lock"),
     (1, "files"),
     (1, "config"),
 ]

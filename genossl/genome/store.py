@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import read_json, sha256, write_json, write_tsv
+from genossl.files import check_seal, read_json, sealed, sha256, write_json, write_tsv
 from genossl.genome.alphabet import N
 
 FORMAT = 1
@@ -55,6 +55,9 @@ class TokenStore:
                 f"{folder / 'store.json'}: has format {found}, this version reads up to {FORMAT}; "
                 f"rebuild the store with: genossl ingest PATH --out {folder}"
             )
+        check_seal(folder / "store.json", meta)
+        for name in ("contigs.tsv", "genomes.tsv"):
+            _same(folder, name, meta)
         path = folder / "tokens.bin"
         contigs = _table(folder / "contigs.tsv", CONTIGS).astype({"offset": int, "length": int, "n_N": int})
         size, expected = _size(path), int(contigs.length.sum())
@@ -74,11 +77,21 @@ class TokenStore:
         if genome is not None:
             rows = rows[rows.genome == genome]
         if len(rows) == 1:
-            offset, length = int(rows.offset.iloc[0]), int(rows.length.iloc[0])
-            return self.tokens[offset : offset + length]
+            return self.whole(int(rows.index[0]))
         if rows.empty:
             raise InputError(f"{self.folder}: no contig {name!r}" + (f" in genome {genome!r}" if genome else ""))
         raise InputError(f"{self.folder}: contig {name!r} is in {len(rows)} genomes, expected one; say which genome")
+
+    def whole(self, row: int) -> np.ndarray:
+        """Tokens of the contig in a row of the table; InputError where they are not those that were written."""
+        at: Any = self.contigs.at
+        tokens = self.tokens[at[row, "offset"] : at[row, "offset"] + at[row, "length"]]
+        if hashlib.sha256(tokens.data).hexdigest() != at[row, "sha256"]:
+            raise InputError(
+                f"{self.folder / 'tokens.bin'}: contig {at[row, 'contig']!r} of genome {at[row, 'genome']!r} "
+                "differs from what ingest wrote (sha256); rebuild the store"
+            )
+        return tokens
 
     def select(self, splits: set[str]) -> np.ndarray:
         """Row numbers of the contigs whose genome's split is one of `splits`."""
@@ -88,18 +101,19 @@ class TokenStore:
     def features(self) -> pd.DataFrame:
         """Genes as FEATURES names them, 0-based and half-open; no row where no annotation came along."""
         path = self.folder / "features.tsv"
+        if "features.tsv" in self.meta["sha256"]:
+            _same(self.folder, "features.tsv", self.meta)
         table = _table(path, FEATURES) if path.exists() else pd.DataFrame(columns=list(FEATURES), dtype=object)
         return table.astype({"start": int, "end": int, "phase": int})
 
     def checksum(self) -> str:
-        """SHA-256 that stands for tokens, contig table and features, as recorded when the store was written."""
+        """SHA-256 that stands for tokens and all tables, as recorded when the store was written."""
         return self.meta["checksum"]
 
     def verify(self) -> None:
         """Read everything again; raises InputError where a file differs from what was written."""
-        for name, expected in self.meta["sha256"].items():
-            if sha256(self.folder / name) != expected:
-                raise InputError(f"{self.folder / name}: differs from what ingest wrote (sha256); rebuild the store")
+        for name in self.meta["sha256"]:
+            _same(self.folder, name, self.meta)
 
 
 class Writer:
@@ -158,13 +172,19 @@ class Writer:
         write_tsv(self.folder / "genomes.tsv", genomes)
         if features is not None:
             write_tsv(self.folder / "features.tsv", features)
-        named = ("contigs.tsv", *(() if features is None else ("features.tsv",)))
+        named = ("contigs.tsv", "genomes.tsv", *(() if features is None else ("features.tsv",)))
         sums = {"tokens.bin": self._sum.hexdigest()} | {name: sha256(self.folder / name) for name in named}
         totals = {"contigs": len(self.rows), "bases": self._end, "n_genomes": len(genomes)}
         checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
-        write_json(
-            self.folder / "store.json", {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
-        )
+        about = {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
+        write_json(self.folder / "store.json", sealed(about))
+
+
+def _same(folder: Path, name: str, meta: dict[str, Any]) -> None:
+    """Raises InputError where a file is not the one that was written."""
+    _size(folder / name)
+    if sha256(folder / name) != meta["sha256"].get(name):
+        raise InputError(f"{folder / name}: differs from what ingest wrote (sha256); rebuild the store")
 
 
 def _size(path: Path) -> int:

@@ -456,10 +456,10 @@ def _whole_genomes(sequences: str | Path | None, names: set[str]) -> Callable[[s
     if sequences is None or not (Path(sequences) / "store.json").is_file():
         return None
     store = TokenStore.open(sequences)
-    contigs = {name: (rows["offset"], rows["length"]) for name, rows in store.contigs.groupby("genome")}
+    contigs = {name: rows.index for name, rows in store.contigs.groupby("genome")}
     if not names <= set(contigs):
         return None
-    return lambda name: [store.tokens[o : o + n] for o, n in zip(*contigs[name], strict=True)]
+    return lambda name: [store.whole(row) for row in contigs[name]]
 
 
 def _clusters(n: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -521,8 +521,8 @@ def _collection(path: str | Path, settings: Settings, names: list[str]) -> Itera
     chosen = store.contigs.iloc[store.select(set(settings.pretrain_splits))]
     names += [f"{genome}:{contig}" for genome, contig in zip(chosen["genome"], chosen["contig"], strict=True)]
     with files.progress(desc="audit: pretraining", unit="base", total=int(chosen["length"].sum())) as bar:
-        for offset, length in zip(chosen["offset"], chosen["length"], strict=True):
-            yield store.tokens[offset : offset + length]
+        for row, length in zip(chosen.index, chosen["length"], strict=True):
+            yield store.whole(row)
             bar.update(int(length))
 
 

@@ -1,4 +1,5 @@
-"""A workflow's config.yaml and its sheets, looked at as a whole before anything runs."""
+"""A workflow's config.yaml and its sheets, looked at as a whole before anything runs; and whether an artefact still is
+what was written, and its inputs what they were then."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
-from genossl.files import read_sheet
+from genossl.files import read_json, read_sheet, sha256
+from genossl.genome.store import TokenStore
 from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
@@ -137,6 +139,37 @@ def run(path: Path) -> list[str]:
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
+
+
+def artefact(path: Path) -> list[str]:
+    """Read a store, a run or a file with provenance again, and what it was made of; returns what was found, in lines.
+
+    Raises one InputError that names every file that has changed.
+    """
+    lines, record = [], path.with_name(f"{path.name}.provenance.json")
+    if (path / "store.json").is_file():
+        store, record = TokenStore.open(path), path / "store.json.provenance.json"
+        store.verify()
+        lines.append(f"{path}: {len(store.tokens):,} bases and all tables are as they were written")
+    elif (path / "encoder.json").is_file():
+        from genossl.model.checkpoint import load_encoder
+
+        load_encoder(path)
+        record = path / "run.provenance.json"
+        lines.append(f"{path}: the encoder is as it was written")
+    if not record.is_file():
+        raise InputError(f"{path}: expected a config.yaml, a store, a run, or a file with {record.name} beside it")
+    inputs = read_json(record)["inputs"]
+    wrong = [told for name, used in inputs.items() if (told := _changed(name, Path(used["path"]), used["sha256"]))]
+    if wrong:
+        raise InputError(f"{path}: was made of something else; " + "; ".join(wrong))
+    return [*lines, f"{path}: what it was made of has not changed since (files: {len(inputs)})"]
+
+
+def _changed(name: str, path: Path, expected: str) -> str | None:
+    if not path.is_file():
+        return f"{path} ({name}): no such file, seen from this folder"
+    return None if sha256(path) == expected else f"{path} ({name}): has changed since (sha256)"
 
 
 def _compared(compared: recipe.Compared | None) -> list[str]:
