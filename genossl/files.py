@@ -92,7 +92,7 @@ def sweep(folder: Path, name: str) -> None:
 def discard(path: Path) -> None:
     """Remove a folder, whose name is gone before its files are."""
     old = path.with_name(_temporary(path) + secrets.token_hex(4))
-    with contextlib.suppress(FileNotFoundError):  # another process was faster
+    with contextlib.suppress(OSError):  # another process was faster, or it cannot be written and nor need it be
         os.rename(path, old)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -205,6 +205,13 @@ def spare(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) ->
     for path in map(Path, outputs):
         if path.resolve() in read:
             raise InputError(f"{path}: is read, and would be written over; choose another --out")
+
+
+def clear(outputs: Iterable[str | Path]) -> None:
+    """Remove files that are about to be written together, so that none stands beside one of another run."""
+    for path in map(Path, outputs):
+        with disk(path):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

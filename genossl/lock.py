@@ -62,29 +62,16 @@ def held(path: Path) -> Iterator[Callable[[], None]]:
         "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         "here": here(), "born": born(os.getpid()),
     }  # fmt: skip
-    while True:
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            break
-        except FileExistsError:
-            if (holder := _living(path)) is not None:
-                raise InputError(
-                    f"{path.parent}: {_named(holder)} is at work here since {holder.get('since', '?')}; "
-                    "wait for it, end it, or use another --out"
-                ) from None
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise DiskError(f"{path}: cannot be written ({error.strerror})") from error
     try:
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(mine, stream)
+        _take(path, mine)
     except OSError as error:
-        path.unlink()
         raise DiskError(f"{path}: cannot be written ({error.strerror})") from error
 
     def check() -> None:
-        if (other := _read(path)[1]) != mine:
-            raise InputError(f"{path.parent}: {_named(other)} has taken this run over; this one stops")
+        other = _read(path)[1]
+        if other != mine and (other or not path.exists()):  # a disk that does not answer now is no rival
+            who = f"{_named(other)} has taken this run over" if other else "the lock of this run was removed"
+            raise InputError(f"{path.parent}: {who}; this process stops")
 
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, mine, done), daemon=True)
@@ -96,6 +83,28 @@ def held(path: Path) -> Iterator[Callable[[], None]]:
         beating.join()
         if _read(path)[1] == mine:
             path.unlink(missing_ok=True)
+
+
+def _take(path: Path, mine: dict[str, Any]) -> None:
+    """Write the lock where there is none, or a dead process's; InputError where one lives."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            if (holder := _living(path)) is not None:
+                raise InputError(
+                    f"{path.parent}: {_named(holder)} is at work here since {holder.get('since', '?')}; "
+                    "wait for it, end it, or use another --out"
+                ) from None
+            path.unlink(missing_ok=True)  # should another do so too, one of the two hears of it before it saves
+            continue
+        try:
+            with os.fdopen(descriptor, "w") as stream:
+                json.dump(mine, stream)
+        except OSError:
+            path.unlink()
+            raise
+        return
 
 
 def _beat(path: Path, mine: dict[str, Any], done: threading.Event) -> None:

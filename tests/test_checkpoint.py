@@ -128,6 +128,17 @@ def test_the_newest_state_wins_and_two_are_kept(tmp_path: Path) -> None:
     assert state["w"].tolist() == [1000] * 3
 
 
+def test_no_more_are_kept_after_kills_but_never_fewer_than_can_be_read(tmp_path: Path) -> None:
+    save(tmp_path, 1, 2, seed=1)
+    shutil.copytree(tmp_path / "step-000000002", tmp_path / "step-000000003")
+    damage(tmp_path / "step-000000003", "cut")
+    shutil.copytree(tmp_path / "step-000000003", tmp_path / "step-000000004")
+    state = checkpoint.load_state(tmp_path, {"seed": 1})
+    assert state is not None
+    assert state["step"] == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000002", "step-000000003", "step-000000004"]
+
+
 def damage(state: Path, how: str) -> None:
     file, manifest = state / "state.pt", state / "manifest.json"
     if how == "flipped":

@@ -122,6 +122,17 @@ def test_who_lost_it_hears_of_it_and_leaves_the_others_lock(path: Path) -> None:
     assert json.loads(path.read_text())["host"] == "node7"
 
 
+def test_who_has_no_lock_any_more_stops(path: Path) -> None:
+    with lock.held(path) as check:
+        whole = path.read_text()
+        path.write_text("")  # as a disk that does not answer
+        check()
+        path.write_text(whole)
+        path.unlink()
+        with pytest.raises(InputError, match="the lock of this run was removed; this process stops"):
+            check()
+
+
 def test_a_folder_that_is_not_there(path: Path) -> None:
     with pytest.raises(DiskError, match="lock: cannot be written"), lock.held(path / "lock"):
         pass

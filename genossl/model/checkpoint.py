@@ -156,7 +156,7 @@ def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """
     files.sweep(folder, "")
     states = sorted(folder.glob("step-*"), reverse=True)
-    for path in states:
+    for i, path in enumerate(states):
         try:
             manifest = json.loads((path / "manifest.json").read_text())
             files.check_seal(path / "manifest.json", manifest)
@@ -167,6 +167,8 @@ def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
             log.warning("%s is damaged (%s); trying the one before", path, error)
             continue
         same(identity, saved, path)
+        for old in states[max(i + 1, KEPT) :]:  # a writer that was killed between saving and dropping left one more
+            files.discard(old)
         try:
             return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
         except Exception as error:  # of many kinds: another torch's format, or what would have to run code

@@ -135,7 +135,8 @@ def run(
     used = {"labels": labels, "sequences": sequences, "pretrained": pretrained}
     if out.suffix != ".json":
         raise InputError(f"{out}: an audit is written as .json")
-    files.spare([out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")], [*files_of(labels), *used.values()])
+    written = [out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")]
+    files.spare(written, [*files_of(labels), *used.values()])
     rows = _read(labels, sequences, settings, kind, strand)
     checks, source = _duplicates(rows, settings)
     checks.append(_overlapping(rows, settings, _leaked(checks)))
@@ -149,6 +150,7 @@ def run(
         "nearest": [ids[i] if i >= 0 else "" for i in other_Q], "pretrained": pretrained_Q,
     }  # fmt: skip
     listed = [(c.name, c.outcome, *finding) for c in checks for finding in c.found[: settings.listed]]
+    files.clear(written)
     files.write_tsv(out.with_suffix(".tsv"), pd.DataFrame(listed, columns=list(FINDINGS)))
     files.write_tsv(out.with_suffix(".rows.tsv"), pd.DataFrame(per_row, columns=list(leaks.COLUMNS)))
     files.write_json(out, {"task": out.stem, **_summary(rows, checks), "clean": sum(per_row["clean"])})

@@ -133,8 +133,7 @@ class _Npy:
         if error[0] is None and self.shape[0]:
             self.vectors.seek(0)
             self._header()
-            with files.disk(self.path):  # new vectors never stand beside the rows of an older table
-                self.path.with_suffix(".tsv").unlink(missing_ok=True)
+            files.clear([self.path.with_suffix(".tsv")])  # new vectors never stand beside the rows of an older table
 
     def __exit__(self, *error: Any) -> None:
         self.stack.__exit__(*error)

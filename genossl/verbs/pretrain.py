@@ -13,7 +13,6 @@ import errno
 import logging
 import math
 import os
-import shutil
 import signal
 import threading
 import time
@@ -111,7 +110,8 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         if about is None:  # of a rank that is not the first
             return []
         log.info("%s: was finished before, nothing to do", out)
-        shutil.rmtree(Path(out) / "state", ignore_errors=True)
+        files.discard(Path(out) / "state")
+        files.sweep(Path(out), "state")
         return about["warnings"]
     torch.manual_seed(settings.seed)
     encoder = Encoder(shape)
@@ -227,7 +227,7 @@ def _lead(
     )
     inputs = {"store": store.folder / "store.json"}
     files.write_provenance(out / "run", "pretrain", {**identity, "jobs": jobs}, inputs, settings.seed)
-    shutil.rmtree(states, ignore_errors=True)  # the encoder says from now on whose folder this is
+    files.discard(states)  # the encoder says from now on whose folder this is
     return trainer.warnings
 
 
