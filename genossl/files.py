@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -218,34 +220,60 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """The versions of Python and of packages, by default those that shape a result; what is not there is left out."""
+    """The versions of Python and of packages, by default those that shape a result; what is not there is left out.
+
+    commit: of genossl, where it runs from a git checkout; "-dirty" where files differ from it.
+    """
     found = {"python": platform.python_version()}
+    if here := commit():
+        found["commit"] = here
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
 
 
+@functools.cache
+def commit() -> str:
+    """The commit of the checkout that genossl runs from, "" where it was installed in another way."""
+    home = Path(__file__).parent.parent
+    if not (home / ".git").exists():
+        return ""
+    words = ["git", "-C", str(home), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout that is not the user's
+        return ""
+
+
 def write_provenance(
     artefact: str | Path, verb: str, settings: Any, inputs: Mapping[str, str | Path | None], seed: int | None = None,
-    **more: Any,
+    given: Mapping[str, Any] | None = None, **more: Any,
 ) -> None:  # fmt: skip
-    """Write `<artefact>.provenance.json`: verb, resolved settings, seed, versions, checksums of the input files.
+    """Write `<artefact>.provenance.json`: what `genossl rerun` needs to say the command that makes the artefact again.
 
-    A store stands for its store.json, which holds its checksum; None and standard input (-) are left out.
+    Verb, resolved settings, seed, versions, the folder it ran in, and checksums of the input files. A store stands for
+    its store.json, which holds its checksum; None and standard input (-) are left out. given: the arguments beside the
+    settings, by their names on the command line, but for those that change nothing in the result.
     """
-    given = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
-    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in given.items()}
+    paths = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
+    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in paths.items()}
     record = {
         "artefact": Path(artefact).name,
         "verb": verb,
+        "given": {name: _given(value) for name, value in (given or {}).items() if value is not None},
         "settings": settings,
         "seed": seed,
+        "folder": os.getcwd(),
         "versions": versions(),
         "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in used.items()},
         **more,
     }
     write_json(f"{artefact}.provenance.json", record)
+
+
+def _given(value: Any) -> Any:
+    return [str(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def progress(items: Any = None, desc: str = "", unit: str = "it", total: int | None = None, initial: int = 0) -> Any:

@@ -115,6 +115,19 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     assert not list(finished.rglob("x"))  # nothing of the folder's name was executed
 
 
+def test_each_artefact_is_made_again_by_what_lies_beside_it(finished, again, monkeypatch):
+    """Byte for byte, by the command that its provenance says, on the same machine with as many threads."""
+    monkeypatch.chdir(finished)
+    results = finished / "results" / "tiny"
+    made = sorted(results.rglob("*.provenance.json"))
+    verbs = {json.loads(path.read_text())["verb"] for path in made}
+    assert verbs == {"ingest", "tasks", "audit", "pretrain", "embed", "finetune", "probe", "strands", "report"}
+    for path in made:
+        whole = path.name in ("store.json.provenance.json", "run.provenance.json")
+        artefact = path.parent if whole else path.with_name(path.name.removesuffix(".provenance.json"))
+        assert again(artefact) == [], artefact
+
+
 def test_nothing_is_left_to_do(finished):
     assert planned(finished) == {}
 

@@ -96,7 +96,7 @@ def run(paths: list[str], out: str | Path, settings: Settings = Settings(), thre
         inputs = {g.name: Path(g.path) for g in genomes if g.path != "-"}
         inputs |= {f"{g.name} features": Path(g.features) for g in genomes if g.features}
         inputs |= {f"sheet {i}": sheet for i, sheet in enumerate(sheets, 1)}
-        write_provenance(folder / "store.json", "ingest", settings, inputs)
+        write_provenance(folder / "store.json", "ingest", settings, inputs, given={"paths": paths, "out": out})
     return summary
 
 

@@ -179,8 +179,22 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         store=store.checksum(),
         warnings=trainer.warnings,
     )
-    inputs = {"store": Path(store_folder) / "store.json"}
-    files.write_provenance(Path(out) / "run", "pretrain", {**identity, "jobs": jobs}, inputs, settings.seed)
+    sections = {
+        "name": recipe.name,
+        "pretrain": dataclasses.replace(recipe.pretrain, precision=trainer.precision),  # auto might choose another
+        "encoder": shape,
+        recipe.name: recipe.method,
+    }
+    given = {"store": store_folder, "out": out, "device": device.type, "threads": identity["threads"]}
+    files.write_provenance(
+        Path(out) / "run",
+        "pretrain",
+        {name: section if name == "name" else dataclasses.asdict(section) for name, section in sections.items()},
+        {"store": store_folder},
+        settings.seed,
+        given,
+        ranks=ranks.count,
+    )
     shutil.rmtree(states, ignore_errors=True)  # the encoder says from now on whose folder this is
     return trainer.warnings
 
