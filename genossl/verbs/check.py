@@ -28,21 +28,35 @@ class Jobs:
     """How the workflow runs; nothing here changes a result."""
 
     ingest_threads: int = 2  # genomes read at once
+    tracked_genomes: int = 5000  # longest sheet whose files are inputs; of longer ones only the sheet is looked at
     pretrain_threads: int = 1  # CPU threads of one pretraining run, or of each of its ranks
     ranks: int = 1  # processes that train together in one run (torchrun), each on a GPU of its own if there are any
+    nodes: int = 1  # machines on which they run, as many on each; more than one needs Slurm
     embed_parts: int = 8  # parts in which whole genomes are embedded side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
-    gpu: int = 0  # GPUs that a pretraining job asks the cluster for; embedding and fine-tuning ask for one of them
+    gpu: int = 0  # GPUs that a pretraining job asks the cluster for, one for each rank; other jobs ask for one
     runtime: int = 240  # minutes that a pretraining job may take
     stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
     max_resubmissions: int = 20  # times that a stopped pretraining is started again
     mem_mb: int = 3000  # memory of a pretraining (of each of its ranks), embedding or probe job
 
     def __post_init__(self) -> None:
-        for name in ("ingest_threads", "pretrain_threads", "probe_threads", "ranks", "embed_parts", "mem_mb"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        wrong = []
+        for name, value in dataclasses.asdict(self).items():
+            least = 0 if name in ("tracked_genomes", "gpu", "stop_margin", "max_resubmissions") else 1
+            if isinstance(value, int) and value < least:
+                wrong.append(f"{name} must be at least {least}")
+        if not wrong and self.ranks % self.nodes:
+            wrong.append(f"ranks {self.ranks}: is no multiple of nodes ({self.nodes}), each of which starts as many")
+        if self.gpu > 0 and self.gpu != self.ranks:
+            wrong.append(f"gpu {self.gpu}: each rank trains on one; expected as many as ranks ({self.ranks})")
+        if self.gpu > 0 and self.device == "cpu":
+            wrong.append(f"gpu {self.gpu}: with device cpu they would idle; expected gpu 0")
+        if self.stop_margin >= self.runtime:
+            wrong.append(f"stop_margin {self.stop_margin}: expected fewer minutes than runtime ({self.runtime})")
+        if wrong:
+            raise ValueError("; ".join(wrong))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +111,7 @@ def run(path: Path) -> list[str]:
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
     known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
+    wrong += _unshared(settings.get("jobs"), runs)
     wrong += _embedded(settings.get("embedded") or [], known_names)
     wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
@@ -201,6 +216,20 @@ def _averaged(task: str, strand: str, mapping: Any) -> list[str]:
         f"warning: task {task}: its strand is as_given and embed.both_strands is true, so what tells the strands apart "
         "is averaged away; leave embed.both_strands at auto"
     ]
+
+
+def _unshared(mapping: Any, runs: dict[str, Any]) -> list[str]:
+    """Runs whose batch the ranks cannot share evenly."""
+    if config.mistakes(Jobs, mapping, "jobs"):
+        return []  # said before
+    ranks, wrong = config.build(Jobs, mapping, "jobs").ranks, []
+    for name, spec in runs.items():
+        if not isinstance(spec or {}, dict):
+            continue
+        with contextlib.suppress(InputError):
+            if (batch := recipe.resolve(spec or {}).pretrain.batch) % ranks:
+                wrong.append(f"runs.{name}: its pretrain.batch {batch} is no multiple of jobs.ranks ({ranks})")
+    return wrong
 
 
 def _learnt(genomes: Any, runs: dict[str, Any]) -> set[str]:

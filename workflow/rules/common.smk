@@ -105,8 +105,10 @@ FINETUNE = {
 }
 JOBS = {
     "ingest_threads": 2,
+    "tracked_genomes": 5000,
     "pretrain_threads": 1,
     "ranks": 1,
+    "nodes": 1,
     "embed_parts": 8,
     "probe_threads": 2,
     "device": "auto",
@@ -116,12 +118,27 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-# how pretraining is started where several processes train together
-TORCHRUN = (
-    f"torchrun --standalone --nproc-per-node {JOBS['ranks']} --no-python "
-    if JOBS["ranks"] > 1
-    else ""
-)
+# In shell lines as {JOBS[...]} and {TORCHRUN}: an f-string's value is the rule's code, whose change would train again.
+# How pretraining is started where several processes train together, and what a cluster is asked for
+RANKS = JOBS["ranks"] // JOBS["nodes"]  # of one node
+TORCHRUN = f"--nproc-per-node {RANKS} --no-python "
+if JOBS["nodes"] > 1:
+    # with mpi the job is no step of srun by itself; its shell is on the first node, where the ranks meet
+    TORCHRUN = (
+        f"srun --nodes {JOBS['nodes']} --ntasks {JOBS['nodes']} --ntasks-per-node 1"
+        f" --cpus-per-task {JOBS['pretrain_threads'] * RANKS} --kill-on-bad-exit=1"
+        f" torchrun --nnodes {JOBS['nodes']} --rdzv-backend c10d"
+        " --rdzv-id ${SLURM_JOB_ID:?is not set, but jobs.nodes needs Slurm}"
+        f" --rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 20000)) {TORCHRUN}"
+    )
+    PLACES = dict(mpi="srun", nodes=JOBS["nodes"], tasks=JOBS["nodes"], tasks_per_gpu=0)
+    # of each node, where --gpus would be of the whole job
+    PLACES |= dict(gres=f"gpu:{RANKS}") if JOBS["gpu"] else {}
+else:
+    TORCHRUN = f"torchrun --standalone {TORCHRUN}" if RANKS > 1 else ""
+    # without nodes=1 a cluster may give one GPU of each of two nodes
+    PLACES = dict(nodes=1, gpu=JOBS["gpu"])
+ONE_GPU = dict(nodes=1, gpu=min(1, JOBS["gpu"]))
 # whose vectors of all genomes are wanted, and in how many parts
 EMBEDDED = config.get("embedded") or []
 PARTS = min(JOBS["embed_parts"], len(GENOMES))
@@ -147,6 +164,11 @@ CLUSTERED = [
     if (config.get("cluster") or {}).get("algorithms")
     and settings.get("kind", "classes") == "classes"
 ]
+
+
+def memory(mb):
+    """MB of a job, doubled at the second attempt and at the third; 350 of them are Snakemake's own."""
+    return lambda wildcards, attempt: (350 + mb) * 2 ** min(attempt - 1, 2)
 
 
 def encoder_spec(name, weights):
