@@ -164,6 +164,11 @@ def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
         stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
 
 
+def tsv_line(values: Iterable[Any]) -> str:
+    """One line of such a table."""
+    return "\t".join(map(_cell, values)) + "\n"
+
+
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""

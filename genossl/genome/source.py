@@ -90,11 +90,13 @@ class Source:
         try:
             block = self._stream.read(size)
         except EOFError:
-            raise InputError(f"{self.path}: the {self.kind} data ends early: an incomplete download?") from None
+            raise InputError(
+                f"{self.path}: the {self.kind} data ends early (an incomplete download?) or others follow it"
+            ) from None
         except OSError as error:
             if error.errno is not None:
                 raise InputError(f"{self.path}: cannot be read ({error.strerror})") from None
-            raise InputError(f"{self.path}: the {self.kind} data is damaged or followed by others ({error})") from None
+            raise InputError(f"{self.path}: the {self.kind} data is damaged or others follow it ({error})") from None
         except Exception as error:  # each library has an error of its own
             raise InputError(f"{self.path}: the {self.kind} data is damaged ({error})") from None
         self.unpacked += len(block)

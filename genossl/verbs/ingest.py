@@ -133,11 +133,21 @@ def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
         raise InputError("no input, expected a FASTA, FASTQ or GenBank file, a folder, a sheet or -")
     seen: dict[str, str] = {}
     for genome in genomes:
+        _refuse_no_text(genome)
         if genome.name in seen:
             both = f"{seen[genome.name]} and {genome.path}"
             raise InputError(f"{both}: both are genome {genome.name!r}, expected one each; give names in a sheet")
         seen[genome.name] = genome.path
     return genomes, sheets
+
+
+def _refuse_no_text(genome: Genome) -> None:
+    """A file's name may be any bytes; tables hold text."""
+    for text in (genome.name, genome.path, genome.features):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{text}: the file's name is no UTF-8 text, expected one; rename it") from None
 
 
 def _stem(path: Path) -> str:
@@ -207,8 +217,8 @@ def _read_all(
             if processes == 1 or genome.path == "-":
                 features += _read(genome, writer, settings)
             else:
-                genome, found, folder, rows = next(parts)
-                writer.join(folder, rows)
+                genome, found, folder = next(parts)
+                writer.join(folder)
                 features += found
             done.append(genome)
     return done, features
@@ -237,7 +247,7 @@ def _parts(genomes: list[Genome], folder: Path, settings: Settings, processes: i
 
 
 def _read_part(genome: Genome, folder: Path, settings: Settings, here: str) -> tuple | InputError:
-    """The genome, its features, and the part of the store that it became: folder and rows.
+    """The genome, its features, and the folder with the part of the store that it became.
 
     An InputError is returned, not raised, because a later genome's may come first.
     """
@@ -248,7 +258,7 @@ def _read_part(genome: Genome, folder: Path, settings: Settings, here: str) -> t
             features = _read(genome, writer, settings)
     except InputError as error:
         return error
-    return genome, features, folder, writer.rows
+    return genome, features, folder
 
 
 def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
@@ -267,7 +277,8 @@ def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
     contig, length, n_GC = "", 0, 0
 
     def end() -> None:
-        lengths[contig] = length
+        if genome.features:
+            lengths[contig] = length
         keep = length >= settings.min_contig
         n_N = writer.end(keep)
         genome.records += 1
