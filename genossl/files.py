@@ -5,6 +5,7 @@ A file appears under its final name only when every byte of it is on disk; besid
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
@@ -13,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", "pyfaidx", "snakemake")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
 quiet = False  # set by the command line's --quiet
 
 
@@ -142,7 +145,9 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, too long a number, too deep
         raise InputError(f"{path}: is damaged, not JSON ({error})") from None
 
 
@@ -210,11 +215,16 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
     if not lines:
         raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
     header = [name.strip() for name in lines[0][1]]
-    if repeated := {name for name in header if header.count(name) > 1}:
-        raise InputError(f"{path} line {lines[0][0]}: column {sorted(repeated)[0]!r} occurs more than once")
+    if len(set(header)) < len(header):
+        repeated = min(name for name, n in collections.Counter(header).items() if n > 1)
+        raise InputError(f"{path} line {lines[0][0]}: column {repeated!r} occurs more than once")
     if missing := [name for name in required if name not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
-    for i, cells in lines[1:]:
+    for i, cells in lines:
+        text = "".join(cells)
+        if not text.isprintable() and (bad := _CONTROL.search(text)):  # one would move a terminal's cursor, or end text
+            cell = next(cell for cell in cells if bad[0] in cell)
+            raise InputError(f"{path} line {i}: found a control character in {cell[:40]!r}, expected none")
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
     if len(lines) == 1:

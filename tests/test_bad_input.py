@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import itertools
 import re
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import pytest
 from test_fasta import slow, slow_reads
 
+from genossl.genome import windows
+from genossl.genome.alphabet import decode, encode
 from genossl.genome.source import Source
 from genossl.genome.store import TokenStore
 
@@ -139,3 +150,144 @@ def test_every_malformed_file_through_the_command_line(call, shared: Path, tmp_p
     assert not wrong
     assert accepted > 40
     assert refused > 100
+
+
+# ---- limits: a sentence, or the answer, within bounded memory
+
+MB = 1 << 20
+# not ru_maxrss, which a process has from the one that it was forked from
+PEAK = """
+import atexit, re, sys
+from pathlib import Path
+atexit.register(lambda: print(re.search("VmHWM:.*", Path("/proc/self/status").read_text())[0], flush=True))
+from genossl.cli import main
+main()
+"""
+
+
+def genossl(*arguments: str | Path, given: Iterable[bytes] = ()) -> tuple[int, str, float]:
+    """Exit code, what was said, and peak memory in MB of a command that reads `given` from standard input."""
+    command = [sys.executable, "-c", PEAK, "--quiet", *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdin
+    assert process.stdout
+    with contextlib.suppress(BrokenPipeError):  # it said no before the end
+        for block in given:
+            process.stdin.write(block)
+        process.stdin.close()
+    said, _, memory = process.stdout.read().decode().rpartition("VmHWM:")
+    return process.wait(), said, int(memory.split()[0]) / 1024
+
+
+@pytest.mark.parametrize(
+    "start,code,said",
+    [
+        (b">", 2, "line 1: found a name of 1,048,576 bytes"),
+        (b">a ", 0, "1 genomes, 1 records, 4 bases"),
+        (b"@a ", 2, "found a line of more than 100,000,000 bytes, the limit"),
+        (b"LOCUS ", 2, "found a line of more than 100,000,000 bytes, the limit"),
+    ],
+)
+def test_a_header_of_a_gigabyte(tmp_path: Path, start: bytes, code: int, said: str) -> None:
+    line = itertools.chain([start], itertools.repeat(b"n" * MB, 1024), [b"\nACGT\n"])
+    found = genossl("ingest", "-", "--out", tmp_path / "store", given=line)
+    assert (found[0], said in found[1]) == (code, True), found
+    assert found[2] < 600
+    assert [path.name for path in tmp_path.iterdir()] == ["store"] * (code == 0)
+
+
+def test_a_gigabyte_in_one_packed_line(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.fa.gz"
+    with gzip.open(path, "wb", compresslevel=9) as stream:
+        stream.write(b">a\n")
+        for _ in range(1024):
+            stream.write(b"A" * MB)
+    code, said, memory = genossl("ingest", path, "--out", tmp_path / "store")
+    assert (code, "unpacks to more than 200 times its size" in said) == (2, True), said
+    assert memory < 300
+    assert [path.name for path in tmp_path.iterdir()] == ["bomb.fa.gz"]
+
+
+def test_a_million_classes(tmp_path: Path) -> None:
+    rows = (f"r{i}\tclass{i}\tACGTACGT\tgroup{i}\n" for i in range(1_000_000))
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\tgroup\n" + "".join(rows))
+    code, said, memory = genossl("tasks", tmp_path / "t.tsv", "--out", tmp_path / "out.tsv")
+    assert (code, "class 'class0' has 1 group; expected at least 2" in said) == (2, True), said
+    assert memory < 2000
+    assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]
+
+
+def test_a_hundred_thousand_columns(tmp_path: Path) -> None:
+    header = "\t".join(["id", "label", "sequence", "split", *(f"x{i}" for i in range(100_000))])
+    rows = ["\t".join([f"r{i}", "ab"[i % 2], "ACGT", ("train", "test")[i // 4], *["1"] * 100_000]) for i in range(8)]
+    (tmp_path / "t.tsv").write_text("\n".join([header, *rows]) + "\n")
+    start = time.monotonic()
+    code, said, memory = genossl("tasks", tmp_path / "t.tsv", "--out", tmp_path / "out.tsv")
+    assert (code, "8 rows, 2 classes" in said) == (0, True), said
+    assert memory < 600
+    assert time.monotonic() - start < 60  # comparing every name with every other took two minutes
+
+
+@pytest.mark.parametrize(
+    "text,said",
+    [
+        ('{"a":' * 100_000, "is not JSON (maximum recursion depth"),
+        ('{"min_contig": ' + "9" * 5000 + "}", "is not JSON (Exceeds the limit (4300 digits)"),
+        ('{"min_contig": "' + "x" * 100_000 + '"}', "ingest.min_contig: expected a valid integer"),
+        ('{"min_contig": NaN}', "ingest.min_contig: expected finite numbers, found nan"),
+    ],
+)
+def test_settings_that_are_too_much(call, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.fa").write_text(">a\nACGT\n")
+    code, _, err = call("ingest", tmp_path / "x.fa", "--out", tmp_path / "store", "--settings", text)
+    assert (code, said in err) == (2, True), err
+    assert len(err) < 500
+
+
+def test_more_than_there_is_memory_for(call, tiny_store: Path, tmp_path: Path) -> None:
+    code, _, err = call("pretrain", tiny_store, "--out", tmp_path / "run", "--set", "pretrain.batch=100000000000000")
+    assert code == 2
+    assert re.search(
+        r"^genossl: not enough memory \(Unable to allocate .*\); give it more, or less to do\n\Z", err, re.M
+    )
+
+
+# ---- odd and large, and right
+
+TEN = b"ACGTNACGTA"
+
+
+@pytest.mark.slow
+def test_more_than_two_to_the_31_bases(tmp_path: Path) -> None:
+    """2.2 billion bases of two contigs through standard input: offsets, windows and the last bases are right."""
+    line = TEN * 100_000 + b"\n"
+    given = itertools.chain([b">a\n"], itertools.repeat(line, 2150), [b">b\n"], itertools.repeat(line, 50), [b"TTTT\n"])
+    code, said, memory = genossl("ingest", "-", "--out", tmp_path / "store", given=given)
+    assert (code, "2,200,000,004 bases" in said) == (0, True), said
+    assert memory < 300
+    store = TokenStore.open(tmp_path / "store")
+    assert store.contigs["offset"].tolist() == [0, 2_150_000_000]
+    assert store.contigs["length"].tolist() == [2_150_000_000, 50_000_004]
+    assert store.contigs["offset"].dtype == np.int64
+    assert decode(store.tokens[-14:]) == TEN.decode() + "TTTT"
+    period = np.tile(encode(TEN.decode()), 20)
+    batch = windows.Windows(store, np.arange(2), 100).draw(500, windows.generator(0, 0))
+    assert int(batch.start.max()) > 1 << 30
+    for tokens, contig, start in zip(batch.tokens.numpy(), batch.contig.tolist(), batch.start.tolist(), strict=True):
+        assert np.array_equal(tokens, period[start % 10 : start % 10 + 100]) or (contig, start) > (1, 49_999_904)
+    last = windows.Windows(store, np.array([1]), 50_000_004).draw(1, windows.generator(0, 0))
+    assert decode(last.tokens[0, -14:].numpy()) == TEN.decode() + "TTTT"
+
+
+@pytest.mark.slow
+def test_ten_million_tiny_contigs(tmp_path: Path) -> None:
+    many = 10_000_000
+    given = (b"".join(b">contig_%d\nACGT\n" % j for j in range(i, i + 1000)) for i in range(0, many, 1000))
+    code, said, memory = genossl("ingest", "-", "--out", tmp_path / "store", given=given)
+    assert (code, "10,000,000 records, 40,000,000 bases" in said) == (0, True), said
+    assert memory < 2500  # 0.13 kB of each name, to know one that comes again
+    code, said, memory = genossl("embed", "gc", tmp_path / "store", "--part", "2/2", "--out", tmp_path / "x.npy")
+    assert (code, "at most its 1 genomes" in said) == (2, True), said  # it opened the store
+    assert memory < 5000
+    contigs = TokenStore.open(tmp_path / "store").contigs
+    assert contigs.iloc[-1][["contig", "offset", "length"]].tolist() == ["contig_9999999", 4 * (many - 1), 4]
