@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import itertools
+import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -15,10 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load, save
 from test_fasta import slow, slow_reads
 
+from genossl.config import read_yaml
+from genossl.files import sha256
 from genossl.genome import windows
 from genossl.genome.alphabet import decode, encode
+from genossl.genome.labels import read_labels
 from genossl.genome.source import Source
 from genossl.genome.store import TokenStore
 
@@ -150,6 +156,181 @@ def test_every_malformed_file_through_the_command_line(call, shared: Path, tmp_p
     assert not wrong
     assert accepted > 40
     assert refused > 100
+
+
+# ---- what is no sequence: labels, configurations, models
+
+ROWS = [
+    f"{label}_{split}{i}\t{label}\tACGTACGTAC{'ACGT'[i] * 3}\t{split}"
+    for label in ("x", "y")
+    for split in ("train", "validation", "test")
+    for i in range(4)
+]
+TABLE = "\n".join(["id\tlabel\tsequence\tsplit", *ROWS]) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text,said",
+    [
+        (TABLE.replace("\ty\t", "\tx\t"), "all 24 rows have the label 'x'; expected at least 2 classes"),
+        (TABLE.replace("\ty\t", "\t\t"), " row 13: empty label"),
+        (TABLE.replace("y_train0\t", "\t"), " row 13: empty id"),
+        (TABLE.replace("y_train0\t", "x_train0\t"), "id 'x_train0' occurs more than once"),
+        (TABLE.replace("x_train0\t", "x\0y\t"), r" line 2: found a control character in 'x\x00y', expected none"),
+        (TABLE.replace("x_train0\t", "\x1b[2J\t"), r" line 2: found a control character in '\x1b[2J', expected none"),
+        (TABLE.replace("validation", "holdout"), " row 5: split 'holdout'; expected train, validation or test"),
+        (TABLE.replace("\ttest", "\ttrain"), "expected every class in train and in test"),
+        (TABLE.replace("ACGTACGTACAAA", "ACGTJ"), "sequence of id 'x_train0': found 'J', expected nucleotide codes"),
+        (TABLE.replace("ACGTACGTACAAA", ""), "id 'x_train0' has no sequence"),
+        (TABLE.replace("split\n", "label\n"), " line 1: column 'label' occurs more than once"),
+        (TABLE + "z\tx\n", " line 26: 2 columns, expected 4 as in the header line"),
+        ("id\tlabel\tsequence\n", "has a header line and no rows"),
+        ("id\tlabel\tsequence\na\tx\tAC\nb\ty\tAC\n", "no column split, group or genome; add one"),
+    ],
+)
+def test_labels(call, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "t.tsv").write_text(text)
+    code, _, err = call("tasks", tmp_path / "t.tsv", "--out", tmp_path / "out.tsv")
+    assert (code, err.count("\n"), said in err) == (2, 1, True), err
+    assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "inf", "", "1,5", "x"])
+def test_numbers_to_predict(call, tmp_path: Path, value: str) -> None:
+    text = TABLE.replace("\tx\t", "\t1\t").replace("\ty\t", "\t2\t").replace("y_train0\t2", f"y_train0\t{value}")
+    (tmp_path / "t.tsv").write_text(text)
+    code, _, err = call("tasks", tmp_path / "t.tsv", "--out", tmp_path / "out.tsv", "--kind", "regression")
+    assert (code, "row 13: " in err) == (2, True), err
+
+
+def test_labels_of_other_sequences(call, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(TABLE)
+    vectors, scores = tmp_path / "e.npy", tmp_path / "scores.tsv"
+    assert call("embed", "gc", tmp_path / "t.tsv", "--out", vectors)[0] == 0
+    for text, said in (
+        (TABLE + "z\tx\tACGT\ttrain\n", "1 of 25 labelled ids have no vector (z)"),
+        (TABLE.replace("x_train0\t", "x_train00\t"), "(x_train00); 1 vectors have no label (x_train0)"),
+    ):
+        (tmp_path / "other.tsv").write_text(text)
+        code, _, err = call("probe", vectors, "--labels", tmp_path / "other.tsv", "--out", scores)
+        assert (code, said in err) == (2, True), err
+        assert not scores.exists()
+
+
+def test_identical_sequences_across_splits(call, tmp_path: Path) -> None:
+    """Each train sequence is a test sequence as well; the audit says so and stops the workflow."""
+    rng = np.random.default_rng(0)
+    letters = ["".join(rng.choice(list("ACGT"), 100)) for _ in range(24)]
+    rows = [line.replace(line.split("\t")[2], letters[i]) for i, line in enumerate(ROWS)]
+    rows += [line.replace("_train", "_copy").replace("\ttrain", "\ttest") for line in rows if line.endswith("\ttrain")]
+    (tmp_path / "t.tsv").write_text("\n".join(["id\tlabel\tsequence\tsplit", *rows]) + "\n")
+    code, _, err = call("audit", tmp_path / "t.tsv", "--out", tmp_path / "audit.json")
+    assert (code, "fails the audit: copies: 8 of 16 (50 %) test rows" in err) == (2, True), err
+
+
+def test_what_stays_text(call, tmp_path: Path) -> None:
+    """NA, 001, 1e5 and SEPT2 are names; blanks around a cell are none of it."""
+    text = TABLE.replace("\tx\t", "\t NA \t").replace("\ty\t", "\t001\t").replace("x_train0\t", "SEPT2 \t")
+    (tmp_path / "t.tsv").write_text(text.replace("y_train0\t", "1e5\t"))
+    assert call("tasks", tmp_path / "t.tsv", "--out", tmp_path / "out.tsv")[0] == 0
+    table = read_labels(tmp_path / "out.tsv")
+    assert set(table["label"]) == {"NA", "001"}
+    assert {"SEPT2", "1e5"} < set(table["id"])
+
+
+CONFIG = "collection: c\ngenomes: g.tsv\ntasks: t.tsv\nruns: {ours: {preset: default, pretrain: {lr: 1e-4}}}\n"
+
+
+@pytest.mark.parametrize(
+    "text,said",
+    [
+        (CONFIG.replace("lr", "lrr"), "runs.ours: pretrain.lrr: unknown key; did you mean lr?"),
+        (CONFIG.replace("runs", "run"), "run: unknown section; known: "),
+        (CONFIG + "collection: d\n", ' line 5: found duplicate key "collection"'),
+        (CONFIG.replace("1e-4", "&a 1").replace("c\n", "*a\n", 1), " line 1: aliases (*a) are not accepted"),
+        (CONFIG + "a: &a [1]\nb: &b [*a, *a]\nc: [*b, *b]\n", " line 6: aliases (*a) are not accepted"),
+        (CONFIG + "__use_yte__: true\n", "the key __use_yte__ would run code; remove it"),
+        (CONFIG + '"\\x5f_use_yte__": true\n', "the key __use_yte__ would run code; remove it"),
+        (CONFIG.replace("1e-4", ".inf"), "runs.ours: pretrain.lr: expected finite numbers, found inf"),
+        (CONFIG.replace("1e-4", ".nan"), "runs.ours: pretrain.lr: expected finite numbers, found nan"),
+        (CONFIG.replace("1e-4", "-1"), "runs.ours: pretrain: lr must not be negative"),
+        (CONFIG.replace("1e-4", "fast"), "runs.ours: pretrain.lr: expected a valid number"),
+        (CONFIG + "jobs: {device: 'cpu; touch x'}\n", "jobs: device 'cpu; touch x'"),
+        (CONFIG + "\ta: 1\n", " line 5: "),
+        (CONFIG.replace("g.tsv", "no.tsv"), "no.tsv: no such file"),
+    ],
+)
+def test_configurations(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "g.tsv").write_text("genome\tpath\ng\tg.fa\n")
+    (tmp_path / "g.fa").write_text(">g\nACGT\n")
+    (tmp_path / "labels.tsv").write_text(TABLE)
+    (tmp_path / "t.tsv").write_text("task\tpath\nt\tlabels.tsv\n")
+    code, _, err = call("check", "config.yaml")
+    assert (code, err.count("\n"), said in err) == (2, 1, True), err
+
+
+def test_lr_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    """YAML 1.1 has it for text."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    assert read_yaml(tmp_path / "config.yaml")["runs"]["ours"]["pretrain"]["lr"] == 1e-4
+
+
+class Code:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "what,said",
+    [
+        ("empty", "encoder.safetensors: is damaged, its checksum differs"),
+        ("cut", "encoder.safetensors: is damaged, its checksum differs"),
+        ("bit", "encoder.safetensors: is damaged, its checksum differs"),
+        ("pickle", "encoder.safetensors: does not fit encoder.json"),
+        ("nan", "encoder.safetensors: found numbers that are not finite in "),
+        ("other", "encoder.safetensors: does not fit encoder.json"),
+        ("missing", "encoder.safetensors: no such file"),
+        ("newer", "encoder.json: format 99; this genossl reads format 1"),
+        ("deep", "encoder.json: is damaged, not JSON (maximum recursion depth"),
+        ("nothing", "holds no encoder.json; expected a folder written by genossl pretrain"),
+    ],
+)
+def test_models(call, tiny_run: Path, tmp_path: Path, what: str, said: str) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    weights, about = run / "encoder.safetensors", run / "encoder.json"
+    raw = weights.read_bytes()
+    tensors = load(raw)
+    first = next(iter(tensors))
+    bad = {
+        "empty": b"",
+        "cut": raw[: len(raw) // 2],
+        "bit": raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
+        "pickle": pickle.dumps(Code(tmp_path / "executed")),
+        "nan": save(tensors | {first: tensors[first] * float("nan")}),
+        "other": save(tensors | {first: tensors[first].flatten()[:-1].clone()}),
+    }.get(what, raw)
+    weights.write_bytes(bad)
+    if what in ("pickle", "nan", "other"):  # whoever shares a model writes the checksum, too
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"sha256": sha256(weights)}))
+    if what == "newer":
+        about.write_text(json.dumps(json.loads(about.read_text()) | {"format": 99}))
+    if what == "deep":
+        about.write_text("[" * 100_000)
+    if what == "missing":
+        weights.unlink()
+    if what == "nothing":
+        about.unlink()
+    (tmp_path / "x.fa").write_text(">a\nACGTACGTACGTACGTACGTACGT\n")
+    code, _, err = call("embed", run, tmp_path / "x.fa", "--out", tmp_path / "e.npy", "--device", "cpu")
+    assert (code, said in err) == (2, True), err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "x.fa"]
 
 
 # ---- limits: a sentence, or the answer, within bounded memory

@@ -43,6 +43,8 @@ class Jobs:
         for name in ("ingest_threads", "pretrain_threads", "probe_threads", "ranks", "embed_parts", "mem_mb"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):  # it stands in a shell line
+            raise ValueError(f"device {self.device!r}: expected auto, cpu, cuda, cuda:N or mps")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
