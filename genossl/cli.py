@@ -142,7 +142,7 @@ def _json(text: str | None) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, too long a number, too deep
         raise InputError(f"--settings: is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise InputError("--settings: expected a JSON object")
@@ -759,6 +759,9 @@ def main() -> None:
         code = 2
     except InputError as error:
         click.echo(f"genossl: {_one_line(error)}", err=True)
+        code = 2
+    except MemoryError as error:
+        click.echo(f"genossl: not enough memory ({error or 'none is left'}); give it more, or less to do", err=True)
         code = 2
     except Stopped as stopped:
         click.echo(f"genossl: {stopped}", err=True)

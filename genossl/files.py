@@ -5,6 +5,7 @@ A file appears under its final name only when every byte of it is on disk; besid
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
@@ -14,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", "pyfaidx", "snakemake")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
 quiet = False  # set by the command line's --quiet
 
 
@@ -144,7 +148,9 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, too long a number, too deep
         raise InputError(f"{path}: is damaged, not JSON ({error})") from None
 
 
@@ -164,6 +170,11 @@ def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
         stream.write("\t".join(map(str, frame.columns)) + "\n")
         columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
         stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+def tsv_line(values: Iterable[Any]) -> str:
+    """One line of such a table."""
+    return "\t".join(map(_cell, values)) + "\n"
 
 
 def _cell(value: Any) -> str:
@@ -207,11 +218,16 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
     if not lines:
         raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
     header = [name.strip() for name in lines[0][1]]
-    if repeated := {name for name in header if header.count(name) > 1}:
-        raise InputError(f"{path} line {lines[0][0]}: column {sorted(repeated)[0]!r} occurs more than once")
+    if len(set(header)) < len(header):
+        repeated = min(name for name, n in collections.Counter(header).items() if n > 1)
+        raise InputError(f"{path} line {lines[0][0]}: column {repeated!r} occurs more than once")
     if missing := [name for name in required if name not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
-    for i, cells in lines[1:]:
+    for i, cells in lines:
+        text = "".join(cells)
+        if not text.isprintable() and (bad := _CONTROL.search(text)):  # one would move a terminal's cursor, or end text
+            cell = next(cell for cell in cells if bad[0] in cell)
+            raise InputError(f"{path} line {i}: found a control character in {cell[:40]!r}, expected none")
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
     if len(lines) == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,18 @@ def _timeless(path: Path) -> object:
     if path.name == "log.tsv":
         return [line.rpartition("\t")[0] for line in path.read_text().splitlines()]
     return path.read_bytes()
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Run a command in this process: exit code, stdout, stderr."""
+    from genossl import cli, files
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["genossl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (end.value.code, *capfd.readouterr())  # type: ignore[return-value]
+
+    yield run
+    files.quiet = False

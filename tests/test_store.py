@@ -95,7 +95,7 @@ def test_joined_parts_are_one_store(folder: Path, tmp_path: Path) -> None:
                 part.append(encode(letters))
                 assert part.end() == letters.count("N")
             if i != 2:
-                writer.join(part.folder, part.rows)
+                writer.join(part.folder)
         writer.close(TokenStore.open(folder).genomes, None, {})
     assert TokenStore.open(joined).checksum() == TokenStore.open(folder).checksum()
     assert [file.name for file in tmp_path.glob("part*")] == []
@@ -144,3 +144,11 @@ def test_changed_byte(folder: Path) -> None:
     (folder / "tokens.bin").write_bytes(bytes(16))
     with pytest.raises(InputError, match=r"tokens\.bin: differs"):
         TokenStore.open(folder).verify()
+
+
+@pytest.mark.parametrize("wrong", [b"g1\tc\tsix\t6\t2\tg1.fa\t0", b"g1\tc\t0\t" + b"9" * 30 + b"\t2\tx\t0", b"\xff\tc"])
+def test_a_damaged_table(folder: Path, wrong: bytes) -> None:
+    header = (folder / "contigs.tsv").read_bytes().split(b"\n")[0]
+    (folder / "contigs.tsv").write_bytes(header + b"\n" + wrong + b"\n")
+    with pytest.raises(InputError, match=r"contigs\.tsv: is damaged"):
+        TokenStore.open(folder)

@@ -338,14 +338,19 @@ def test_a_comparison_that_cannot_be_stops_before_any_job(finished):
 
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
-    for name, text in (("genomes.tsv", "genome\tpath\n"), ("tasks.tsv", "task\tpath\n")):
+    for name, text in (("genomes.tsv", "genome\tpath\ng\tg.fa\n"), ("tasks.tsv", "task\tpath\nt\tt.tsv\n")):
         (tmp_path / name).write_text(text)
+    (tmp_path / "g.fa").write_text(">g\nACGT\n")
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\nr\tx\tACGT\n")
     wrong = TINY.replace("data/genomes.tsv", "genomes.tsv").replace("draws: 2", "drawz: 2, draws: -1")
     (tmp_path / "config.yaml").write_text(wrong)
     done = snakemake(tmp_path, "--cores", "1", check=False)
     assert done.returncode != 0
     assert "probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
+    (tmp_path / "tasks.tsv").write_text("task\tfile\nt\tt.tsv\n")
+    done = snakemake(tmp_path, "--dry-run", check=False)
+    assert "tasks.tsv: no column path; found task, file" in done.stdout + done.stderr
 
 
 def test_a_configfile_takes_the_place_of_config_yaml(finished):

@@ -12,11 +12,10 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
-from genossl.files import read_sheet
+from genossl.files import NAME, read_sheet
 from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
 TASK_COLUMNS = (*(field.name for field in dataclasses.fields(labelled.Settings)), *BESIDE)
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
@@ -55,6 +54,8 @@ class Jobs:
             wrong.append(f"gpu {self.gpu}: with device cpu they would idle; expected gpu 0")
         if self.stop_margin >= self.runtime:
             wrong.append(f"stop_margin {self.stop_margin}: expected fewer minutes than runtime ({self.runtime})")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):  # it stands in a shell line
+            wrong.append(f"device {self.device!r}: expected auto, cpu, cuda, cuda:N or mps")
         if wrong:
             raise ValueError("; ".join(wrong))
 
@@ -123,6 +124,7 @@ def run(path: Path) -> list[str]:
         asked = attempt(lambda: _sheet(sheets.tasks, "task"))
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+            lines += _outside(sheets.genomes, genomes, ("path", "features"))
             lines += _compared(compared)
         lines += _unaudited(settings.get("audit"), runs)
         learnt = _learnt(genomes, runs)
@@ -132,6 +134,8 @@ def run(path: Path) -> list[str]:
             )
         if (shots := _verdict_shots(settings)) is not None:
             wrong.append(shots)
+        if asked is not None:
+            lines += _outside(sheets.tasks, asked, ("path", *BESIDE))
         for task in asked.to_dict("records") if asked is not None else ():
             made = attempt(lambda task=task: _task(Path(sheets.tasks), task))
             if made is None:
@@ -176,10 +180,14 @@ def _sheet(path: str, key: str) -> Any:
         raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
     sheet = read_sheet(path, (key, "path"))
     names = sheet[key]
-    wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
+    # of a genome no file is named, so that any name will do
+    is_name = NAME.fullmatch if key == "task" else bool
+    wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not is_name(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
     beside = ("features",) if key == "genome" else BESIDE
     files = [*sheet["path"], *(p for name in beside for p in sheet.get(name, []) if p)]
+    patterns = [p for p in files if re.search("[{}<>]", p)]
+    wrong += [f"{p}: Snakemake reads {{ }} < > in a file's name as a pattern; rename it" for p in patterns]
     wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_there(path, p, key)]
     if key == "genome" and "split" in sheet:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
@@ -192,6 +200,15 @@ def _sheet(path: str, key: str) -> Any:
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong[:10]))
     return sheet
+
+
+def _outside(sheet: str, table: Any, columns: tuple[str, ...]) -> list[str]:
+    """A line where a sheet names files outside its folder: who runs a sheet of others should know what is read."""
+    folder = Path(sheet).parent.resolve()
+    files = [path for name in columns for path in table.get(name, ()) if path]
+    if away := [path for path in files if not (folder / path).resolve().is_relative_to(folder)]:
+        return [f"{sheet}: {len(away)} of {len(files)} files lie outside its folder, the first of them {away[0]}"]
+    return []
 
 
 def _is_there(sheet: str, path: str, key: str) -> bool:

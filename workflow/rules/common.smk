@@ -3,16 +3,23 @@ import re
 from pathlib import Path
 
 import genossl
-import pandas as pd
+from genossl.errors import InputError
+from genossl.files import NAME, read_sheet
 from snakemake.exceptions import WorkflowError
 
+# what is wrong elsewhere genossl check says; this is a folder before it is asked
+if not NAME.fullmatch(str(config["collection"])):
+    raise WorkflowError(
+        f"collection {config['collection']!r}: a name has letters, digits, _ . and -"
+    )
 # what is run, all --configfile and --config laid together, for genossl check
 CHECKED = Path(f"logs/{config['collection']}/config.json")
 RESULTS = f"results/{config['collection']}"
-# a genome may be called NA
-SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)
-GENOMES = pd.read_csv(config["genomes"], **SHEET)
-TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
+try:
+    GENOMES = read_sheet(config["genomes"], ("genome", "path"))
+    TASKS = read_sheet(config["tasks"], ("task", "path")).set_index("task", drop=False)
+except InputError as error:
+    raise WorkflowError(str(error))
 # the sheet's columns, as the verb tasks takes them
 TASK_SETTINGS = {
     task: {
@@ -44,6 +51,18 @@ TASK_FILES = {
     + TASK_OPTIONS[task][1::2]
     for task, given in TASKS["given"].items()
 }
+# of the workflow's input files, also within folders of tasks
+for path in [
+    config["genomes"],
+    config["tasks"],
+    *GENOMES["path"],
+    *GENOMES.get("features", []),
+    *(file for files in TASK_FILES.values() for file in files),
+]:
+    if re.search("[{}<>]", path):
+        raise WorkflowError(
+            f"{path}: Snakemake reads {{ }} < > in a file's name as a pattern; rename it"
+        )
 RUNS = {name: spec or {} for name, spec in (config.get("runs") or {}).items()}
 # untrained encoders: name -> the run whose first weights it takes
 UNTRAINED = {"untrained": "ours"}
@@ -51,7 +70,6 @@ UNTRAINED = {"untrained": "ours"}
 LEFT_OUT = []
 if config.get("methods"):
     # here alone, because it loads torch
-    from genossl.errors import InputError
     from genossl.recipe import compared
 
     try:
