@@ -177,7 +177,7 @@ def states(folder: Path) -> list[int]:
     """Steps of the saved states below; ValueError where one is not whole."""
     steps = []
     for path in sorted(folder.rglob("step-*")):
-        if path.name.startswith("step-"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
             manifest = json.loads((path / "manifest.json").read_text())
             files.check_seal(path, manifest)
             if files.sha256(path / "state.pt") != manifest["sha256"]:
@@ -416,6 +416,7 @@ def main() -> None:
     given.add_argument("--seed", type=int, default=0, help="of the moments")
     options = given.parse_args()
     torch.set_num_threads(1)
+    files.commit()  # asks git, once for all forks
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         if options.checkpoints:
