@@ -1,5 +1,9 @@
 import json
+from pathlib import Path
 
+from genossl.config import read_yaml
+from genossl.errors import InputError
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.19")
@@ -7,6 +11,12 @@ min_version("9.19")
 
 # --configfile takes the place of config.yaml: nothing is merged in
 if not workflow.configfiles:
+    # Snakemake would run the code of a configuration that has __use_yte__
+    if Path("config.yaml").is_file():
+        try:
+            read_yaml("config.yaml")
+        except InputError as error:
+            raise WorkflowError(str(error))
 
     configfile: "config.yaml"
 
@@ -24,8 +34,10 @@ include: "workflow/rules/cluster.smk"
 include: "workflow/rules/report.smk"
 
 
+# gate reads one small file: on a cluster a job of its own would wait longer than it works
 localrules:
     all,
+    gate,
 
 
 onstart:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -141,7 +142,7 @@ def _json(text: str | None) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, too long a number, too deep
         raise InputError(f"--settings: is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise InputError("--settings: expected a JSON object")
@@ -709,6 +710,46 @@ def score(
     click.echo(f"scores: {out}")
 
 
+@cli.command(epilog=EPILOG, cls=Verb)
+@click.argument("artefact", type=PATH, metavar="ARTEFACT")
+@click.option("--out", metavar="PATH", help="Where the command is to write, in place of where it wrote.")
+def rerun(artefact: Path, out: Any) -> None:
+    """Print the command that makes an artefact again.
+
+    ARTEFACT is any file or folder that a verb wrote. The command, for a shell, has all settings as they were, defaults
+    too. What has changed since (inputs, by their checksums; versions) is told on standard error.
+    """
+    from genossl.verbs import rerun as verb
+
+    made = verb.run(artefact)
+    for note in made.notes:
+        click.echo(f"genossl: {note}", err=True)
+    words = _command(made.verb, made.given | ({"out": out} if out else {}), made.settings)
+    if made.ranks > 1:
+        words = ["torchrun", "--standalone", "--nproc-per-node", str(made.ranks), "--no-python", *words]
+    there = [] if Path(made.folder) == Path.cwd() else ["cd", shlex.quote(made.folder), "&&"]
+    click.echo(" ".join([*there, *map(shlex.quote, words)]))
+
+
+def _command(name: str, given: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """Words of a command line: `given` by the names of the command's parameters, the settings as one JSON object."""
+    command = cli.commands[name]
+    if not any(option.name == "settings" for option in command.params):
+        given = given | settings
+    else:
+        given = given | {"settings": json.dumps(settings)}
+    options, arguments = [], []
+    for option in command.params:
+        value = given.get(str(option.name))
+        values = [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
+        if isinstance(option, click.Argument):
+            arguments += values
+        else:
+            options += [word for one in values for word in (option.opts[0], one)]
+    # a name may begin with a dash
+    return ["genossl", name, *options, *(["--"] if any(one.startswith("-") for one in arguments) else []), *arguments]
+
+
 def main() -> None:
     """Run a command; a user's mistake is one line and exit 2, a stop that can be resumed is exit 75."""
     try:
@@ -724,10 +765,8 @@ def main() -> None:
     except InputError as error:
         click.echo(f"genossl: {_one_line(error)}", err=True)
         code = 2
-    except MemoryError:
-        click.echo(
-            "genossl: out of memory; give the job more, or less to do at once (--threads, rows, batch)", err=True
-        )
+    except MemoryError as error:
+        click.echo(f"genossl: not enough memory ({error or 'none is left'}); give it more, or less to do", err=True)
         code = 2
     except Stopped as stopped:
         click.echo(f"genossl: {stopped}", err=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import math
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,8 @@ from genossl.errors import InputError
 
 T = TypeVar("T")
 LARGEST_YAML = 1 << 20  # bytes; a configuration is a page of text
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -19,22 +23,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     Raises InputError with file and line.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.events import AliasEvent
 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.stat().st_size > LARGEST_YAML:
         raise InputError(f"{path}: {path.stat().st_size} bytes; a configuration has at most {LARGEST_YAML}")
-    yaml = YAML(typ="safe", pure=True)
     try:
-        text = path.read_text(encoding="utf-8")
-        for event in yaml.parse(text):
-            if isinstance(event, AliasEvent):
-                raise InputError(f"{path} line {event.start_mark.line + 1}: aliases (*{event.anchor}) are not accepted")
-        value = yaml.load(text)
+        value = _load(path.read_text(encoding="utf-8"))
+    except _Alias as alias:
+        raise InputError(f"{path} line {alias.line}: aliases ({alias}) are not accepted") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InputError(f"{path} line {mark.line + 1 if mark else '?'}: {error.problem}") from None
@@ -47,6 +48,26 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if "__use_yte__" in value:
         raise InputError(f"{path}: the key __use_yte__ would run code; remove it")
     return value
+
+
+class _Alias(Exception):
+    """An alias in YAML: a few lines of them stand for more than memory holds."""
+
+    def __init__(self, name: str, line: int) -> None:
+        super().__init__(name)
+        self.line = line
+
+
+def _load(text: str) -> Any:
+    """YAML 1.2 without code; raises _Alias, and what ruamel and Python raise for what is none."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import AliasEvent
+
+    yaml = YAML(typ="safe", pure=True)
+    for event in yaml.parse(text):
+        if isinstance(event, AliasEvent):
+            raise _Alias(f"*{event.anchor}", event.start_mark.line + 1)
+    return yaml.load(text)
 
 
 def mistakes(cls: type, mapping: Any, where: str) -> list[str]:
@@ -68,7 +89,7 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
     if mapping is None:
         mapping = {}
     if not isinstance(mapping, dict):
-        return None, [f"{where}: expected key: value pairs, found {mapping!r}"]
+        return None, [f"{where}: expected key: value pairs, found {_show(mapping)}"]
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     wrong = []
     for key in mapping:
@@ -76,9 +97,12 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             wrong.append(f"{where}.{key}: unknown key; {hint}")
+        elif not _is_finite(mapping[key]):
+            wrong.append(f"{where}.{key}: expected finite numbers, found {_show(mapping[key])}")
+    usable = {key: value for key, value in mapping.items() if key in known and _is_finite(value)}
     value = None
     try:
-        value = TypeAdapter(cls).validate_python({k: v for k, v in mapping.items() if k in known})
+        value = TypeAdapter(cls).validate_python(usable)
     except ValidationError as error:
         told = set()
         for item in error.errors():
@@ -89,13 +113,29 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
             told.add(path)
             message = item["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
             message = message.replace("a valid tuple", "a list")
-            wrong.append(f"{where}.{path}: {message}, found {item['input']!r}" if path else f"{where}: {message}")
+            wrong.append(f"{where}.{path}: {message}, found {_show(item['input'])}" if path else f"{where}: {message}")
     return value, wrong
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in it is .inf or .nan."""
+    waiting = [value]  # in place of recursion, which depth would end
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            return False
+    return True
+
+
+def _show(value: Any) -> str:
+    """As in Python, a few words of it at most."""
+    return _SHORT.repr(value)
 
 
 def set_path(mapping: dict[str, Any], assignment: str) -> None:
     """Apply one `section.key=value` of the command line in place; the value is read as YAML."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     path, equals, text = assignment.partition("=")
@@ -109,7 +149,9 @@ def set_path(mapping: dict[str, Any], assignment: str) -> None:
         if not isinstance(mapping, dict):
             raise InputError(f"--set {assignment}: {key} is no section")
     try:
-        mapping[keys[-1]] = YAML(typ="safe", pure=True).load(text)
+        mapping[keys[-1]] = _load(text)
+    except _Alias as alias:
+        raise InputError(f"--set {assignment}: aliases ({alias}) are not accepted") from None
     except (YAMLError, ValueError, RecursionError):
         raise InputError(f"--set {assignment}: the value is not YAML") from None
 

@@ -5,17 +5,19 @@ A file appears under its final name only when every byte of it is on disk; besid
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
-import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +35,8 @@ PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 STALE = 7 * 86400  # seconds after which what a process of another machine has not written to is nobody's
 _open: set[str] = set()  # temporary files and folders of this process
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
 quiet = False  # set by the command line's --quiet
 
 
@@ -91,7 +95,7 @@ def sweep(folder: Path, name: str) -> None:
 
 def discard(path: Path) -> None:
     """Remove a folder, whose name is gone before its files are."""
-    old = path.with_name(_temporary(path) + secrets.token_hex(4))
+    old = path.with_name(f"{_temporary(path)}{time.monotonic_ns():x}")
     with contextlib.suppress(OSError):  # another process was faster, or it cannot be written and nor need it be
         os.rename(path, old)
     shutil.rmtree(old, ignore_errors=True)
@@ -227,7 +231,9 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, too long a number, too deep
         raise InputError(f"{path}: is damaged, not JSON ({error})") from None
 
 
@@ -247,6 +253,11 @@ def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
         stream.write("\t".join(map(str, frame.columns)) + "\n")
         columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
         stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+def tsv_line(values: Iterable[Any]) -> str:
+    """One line of such a table."""
+    return "\t".join(map(_cell, values)) + "\n"
 
 
 def _cell(value: Any) -> str:
@@ -290,11 +301,16 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
     if not lines:
         raise InputError(f"{path}: is empty; expected a header line with {', '.join(required) or 'column names'}")
     header = [name.strip() for name in lines[0][1]]
-    if repeated := {name for name in header if header.count(name) > 1}:
-        raise InputError(f"{path} line {lines[0][0]}: column {sorted(repeated)[0]!r} occurs more than once")
+    if len(set(header)) < len(header):
+        repeated = min(name for name, n in collections.Counter(header).items() if n > 1)
+        raise InputError(f"{path} line {lines[0][0]}: column {repeated!r} occurs more than once")
     if missing := [name for name in required if name not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
-    for i, cells in lines[1:]:
+    for i, cells in lines:
+        text = "".join(cells)
+        if not text.isprintable() and (bad := _CONTROL.search(text)):  # one would move a terminal's cursor, or end text
+            cell = next(cell for cell in cells if bad[0] in cell)
+            raise InputError(f"{path} line {i}: found a control character in {cell[:40]!r}, expected none")
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
     if len(lines) == 1:
@@ -303,34 +319,60 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """The versions of Python and of packages, by default those that shape a result; what is not there is left out."""
+    """The versions of Python and of packages, by default those that shape a result; what is not there is left out.
+
+    commit: of genossl, where it runs from a git checkout; "-dirty" where files differ from it.
+    """
     found = {"python": platform.python_version()}
+    if here := commit():
+        found["commit"] = here
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
 
 
+@functools.cache
+def commit() -> str:
+    """The commit of the checkout that genossl runs from, "" where it was installed in another way."""
+    home = Path(__file__).parent.parent
+    if not (home / ".git").exists():
+        return ""
+    words = ["git", "-C", str(home), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout that is not the user's
+        return ""
+
+
 def write_provenance(
     artefact: str | Path, verb: str, settings: Any, inputs: Mapping[str, str | Path | None], seed: int | None = None,
-    **more: Any,
+    given: Mapping[str, Any] | None = None, **more: Any,
 ) -> None:  # fmt: skip
-    """Write `<artefact>.provenance.json`: verb, resolved settings, seed, versions, checksums of the input files.
+    """Write `<artefact>.provenance.json`: what `genossl rerun` needs to say the command that makes the artefact again.
 
-    A store stands for its store.json, which holds its checksum; None and standard input (-) are left out.
+    Verb, resolved settings, seed, versions, the folder it ran in, and checksums of the input files. A store stands for
+    its store.json, which holds its checksum; None and standard input (-) are left out. given: the arguments beside the
+    settings, by their names on the command line, but for those that change nothing in the result.
     """
-    given = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
-    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in given.items()}
+    paths = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
+    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in paths.items()}
     record = {
         "artefact": Path(artefact).name,
         "verb": verb,
+        "given": {name: _given(value) for name, value in (given or {}).items() if value is not None},
         "settings": settings,
         "seed": seed,
+        "folder": os.getcwd(),
         "versions": versions(),
         "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in used.items()},
         **more,
     }
     write_json(f"{artefact}.provenance.json", record)
+
+
+def _given(value: Any) -> Any:
+    return [str(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def progress(items: Any = None, desc: str = "", unit: str = "it", total: int | None = None, initial: int = 0) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,69 @@ def tiny_run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     out = tmp_path_factory.mktemp("tiny") / "run"
     pretrain.run(tiny_store, out, TINY, pretrain.Jobs(device="cpu"))
     return out
+
+
+@pytest.fixture
+def again(tmp_path: Path):
+    """Run the command that `genossl rerun` prints for an artefact, with another --out; the files that then differ."""
+    import shlex
+
+    from click.testing import CliRunner
+
+    from genossl.cli import cli
+
+    def run(artefact: Path) -> list[str]:
+        out = tmp_path / "made again" / artefact.name
+        said = CliRunner().invoke(cli, ["--quiet", "rerun", str(artefact), "--out", str(out)], catch_exceptions=False)
+        words = shlex.split(said.stdout)
+        if words[0] == "cd":
+            assert words[2] == "&&"
+            os.chdir(words[1])
+            words = words[3:]
+        assert (words[0], said.stderr) == ("genossl", "")
+        done = CliRunner().invoke(cli, ["--quiet", *words[1:]], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        folder = out if artefact.is_dir() else out.parent
+        written = [path for path in folder.iterdir() if path.is_file() and not path.name.endswith(".provenance.json")]
+        assert written
+        before = artefact if artefact.is_dir() else artefact.parent
+        differ = [path.name for path in written if _timeless(path) != _timeless(before / path.name)]
+        shutil.rmtree(folder)
+        return differ
+
+    here = Path.cwd()
+    yield run
+    os.chdir(here)
+
+
+def _timeless(path: Path) -> object:
+    """What a file says, but for how long it took, and that a run's precision was left to the machine."""
+    if path.suffix == ".json":
+
+        def without(value: object) -> object:
+            if isinstance(value, dict):
+                return {name: without(one) for name, one in value.items() if not name.endswith("seconds")}
+            return [without(one) for one in value] if isinstance(value, list) else value
+
+        told = without(json.loads(path.read_text()))
+        if path.name == "encoder.json":
+            told["pretrain"]["precision"] = told["precision"]
+        return told
+    if path.name == "log.tsv":
+        return [line.rpartition("\t")[0] for line in path.read_text().splitlines()]
+    return path.read_bytes()
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Run a command in this process: exit code, stdout, stderr."""
+    from genossl import cli, files
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["genossl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (end.value.code, *capfd.readouterr())  # type: ignore[return-value]
+
+    yield run
+    files.quiet = False

@@ -79,6 +79,12 @@ def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -
         ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, methods, compare, "),
         ("mem_mb", "mem", "jobs.mem: unknown key; did you mean mem_mb?"),
         ("mem_mb: 100", "embed_parts: 0", "jobs: embed_parts must be at least 1"),
+        ("mem_mb: 100", "nodes: 0, gpu: -1", "jobs: nodes must be at least 1; gpu must be at least 0"),
+        ("mem_mb: 100", "ranks: 3, nodes: 2", "jobs: ranks 3: is no multiple of nodes (2), each of"),
+        ("mem_mb: 100", "gpu: 4", "jobs: gpu 4: each rank trains on one; expected as many as ranks (1)"),
+        ("mem_mb: 100", "gpu: 1, device: cpu", "jobs: gpu 1: with device cpu they would idle; expected gpu 0"),
+        ("mem_mb: 100", "runtime: 5", "jobs: stop_margin 5: expected fewer minutes than runtime (5)"),
+        ("mem_mb: 100", "ranks: 3", "runs.ours: its pretrain.batch 256 is no multiple of jobs.ranks (3)"),
         ("jobs:", "embedded: ours\njobs:", "embedded: expected a list of runs and baselines, found 'ours'"),
         ("cap: 10", "cap: many", "probe.cap: "),
         ("shots: [1]", "shots: [5, 1]", "probe: shots must be ascending"),
@@ -210,7 +216,8 @@ def test_no_run(folder: Path) -> None:
     [
         ("genomes.tsv", "genome\tpath\na\tb.fa\n", "genomes.tsv: b.fa: no such file, looked for beside the sheet"),
         ("genomes.tsv", "genome\tpath\na\ta.fa\na\ta.fa\n", "genomes.tsv: genome 'a' occurs more than once"),
-        ("genomes.tsv", "genome\tpath\na b\ta.fa\n", "genomes.tsv: genome 'a b': a name has"),
+        ("genomes.tsv", "genome\tpath\n\ta.fa\n", "genomes.tsv: genome '': a name has"),
+        ("genomes.tsv", "genome\tpath\na\x1bb\ta.fa\n", r"genomes.tsv line 2: found a control character in 'a\x1bb'"),
         ("tasks.tsv", "task\tpath\n../t\tlabels.tsv\n", "tasks.tsv: task '../t': a name has"),
         ("tasks.tsv", "task\tpath\tkindd\nt\tlabels.tsv\tclasses\n", "tasks.tsv: column 'kindd': did you mean kind?"),
         ("labels.tsv", "id\tlabel\tsequence\nx\ty\tA\nx\ty\tA\n", "labels.tsv: id 'x' occurs more than once"),
@@ -301,6 +308,27 @@ def test_clusters_of_a_rival_that_is_there_or_of_none_pass(folder: Path) -> None
     ):
         Path("config.yaml").write_text(GOOD + f"cluster: {section}\n")
         assert check.run(Path("config.yaml"))
+
+
+def test_files_outside_the_folder_of_their_sheet_are_told(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away = tmp_path_factory.mktemp("away")
+    for name in ("b.fa", "c.fa", "d.fa"):
+        (away / name).write_text(">a\nACGT\n")
+    Path("c.fa").symlink_to(away / "c.fa")
+    lines = ["genome\tpath", "a\ta.fa", f"b\t{away}/b.fa", "c\tc.fa", f"d\t../{away.name}/d.fa"]
+    Path("genomes.tsv").write_text("\n".join(lines) + "\n")
+    told = f"genomes.tsv: 3 of 4 files lie outside its folder, the first of them {away}/b.fa"
+    assert told in check.run(Path("config.yaml"))
+    Path("genomes.tsv").write_text("genome\tpath\na\ta.fa\n$(touch x)\ta.fa\n")
+    assert check.run(Path("config.yaml"))[0] == "2 genomes, 1 runs, 3 baselines"
+
+
+def test_a_file_that_snakemake_would_take_for_a_pattern(folder: Path) -> None:
+    Path("a{x}.fa").write_text(">a\nACGT\n")
+    Path("genomes.tsv").write_text("genome\tpath\na\ta{x}.fa\n")
+    assert "a{x}.fa: Snakemake reads { } < > in a file's name as a pattern; rename it" in complaint(GOOD)
 
 
 # ---- an artefact, and what it was made of

@@ -15,30 +15,11 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from genossl import __version__, cli, files
+from genossl import __version__, cli
 from genossl.errors import InputError, Stopped
 
 VERBS = sorted(cli.cli.commands)
 GENOSSL = [sys.executable, "-c", "from genossl.cli import main; main()"]
-
-
-@pytest.fixture(autouse=True)
-def loud():
-    yield
-    files.quiet = False
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Run a command in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["genossl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (end.value.code, *capfd.readouterr())
-
-    return run
 
 
 def test_the_verbs() -> None:

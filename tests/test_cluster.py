@@ -64,7 +64,7 @@ def files_of(out: Path) -> list[Path]:
     return [out, *(out.with_suffix(f".{kind}") for kind in ("comparisons.tsv", "assigned.tsv", "json"))]
 
 
-def test_planted_classes_are_found_better_than_by_a_worse_rival(world: World) -> None:
+def test_planted_classes_are_found_better_than_by_a_worse_rival(world: World, again) -> None:
     out = world.folder / "clusters" / "task.tsv"
     paths = [world.embed("good", 0.05), world.embed("kmer4", 0.6, 1), world.embed("bad", 50.0, 2)]
     record = cluster.run(paths, world.path, "task", out, SMALL)
@@ -94,6 +94,7 @@ def test_planted_classes_are_found_better_than_by_a_worse_rival(world: World) ->
     assert record["bases"] == 3 * sum(500 + i for i in range(60))
     assert record["n_units"] == dict.fromkeys(CLASSES, 12)  # 60 windows, one every 4 kb, in blocks of 20 kb
     assert (out.parent / "task.tsv.provenance.json").is_file()
+    assert again(out) == []
 
 
 def test_what_was_assigned_gives_the_scores(world: World) -> None:

@@ -107,6 +107,24 @@ def test_what_the_settings_themselves_refuse() -> None:
     assert config.mistakes(Settings, {"steps": 1}, "probe") == []
 
 
+@pytest.mark.parametrize("text", ["rate: .inf", "rate: -.inf", "rate: .nan", "shots: [1, .nan]"])
+def test_numbers_that_are_not_finite(tmp_path: Path, text: str) -> None:
+    mapping = read(tmp_path, text) | {"steps": "many"}
+    with pytest.raises(InputError, match=r"probe\.(rate|shots): expected finite numbers, found .*; probe\.steps: "):
+        config.build(Settings, mapping, "probe")
+
+
+def test_what_was_found_is_shown_in_a_few_words() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    for found in ("x" * 10_000_000, list(range(1_000_000)), deep):
+        for mapping in ({"rate": found}, found):
+            with pytest.raises(InputError) as error:
+                config.build(Settings, mapping, "probe")
+            assert len(str(error.value)) < 500
+
+
 @pytest.mark.parametrize("wrong", [5, "text", [1], True])
 def test_a_section_that_is_none(wrong: Any) -> None:
     with pytest.raises(InputError, match="probe: expected key: value pairs, found"):
@@ -134,7 +152,9 @@ def test_set_path() -> None:
         ("", "expected section.key=value"),
         ("a.b.c=1", "b is no section"),
         ("a.b=[1", "the value is not YAML"),
-        ("a.b=*x", "the value is not YAML"),
+        ("a.b=[&x 1, *x]", r"--set a\.b=\[&x 1, \*x\]: aliases \(\*x\) are not accepted"),
+        ("a.b=" + "9" * 5000, "the value is not YAML"),
+        ("a.b=" + "[" * 1000, "the value is not YAML"),
     ],
 )
 def test_assignments_that_are_refused(assignment: str, message: str) -> None:

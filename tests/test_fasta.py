@@ -146,7 +146,7 @@ def test_malformed_files(shared: Path) -> None:
         (gzip.compress(b""), ": is empty"),
         (gzip.compress(GOOD)[:-4], ": the gzip data ends early"),
         (gzip.compress(GOOD)[:-8] + b"12345678", ": the gzip data is damaged"),
-        (gzip.compress(GOOD) + b"rubbish, not zeros", ": the gzip data is damaged or followed by"),
+        (gzip.compress(GOOD) + b"rubbish, not zeros", ": the gzip data is damaged or others follow it"),
         (bz2.compress(GOOD)[:-4], ": the bzip2 data ends early"),
         (lzma.compress(GOOD)[:-4], ": the xz data ends early"),
     ],

@@ -145,7 +145,7 @@ def test_top_k_and_top_p_restrict_what_is_seen(model):
         assert len(seen) < 4
 
 
-def test_fasta_and_what_made_it(lm_run, tmp_path, capsys):
+def test_fasta_and_what_made_it(lm_run, tmp_path, capsys, again):
     settings = Settings(n=3, length=170, prompt="ACGT", temperature=0.9, top_k=3, top_p=0.95, seed=7)
     assert generate.run(lm_run, tmp_path / "deep" / "x.fa", settings, "cpu") == 3
     text = (tmp_path / "deep" / "x.fa").read_text()
@@ -159,6 +159,7 @@ def test_fasta_and_what_made_it(lm_run, tmp_path, capsys):
     record = json.loads((tmp_path / "deep" / "x.fa.provenance.json").read_text())
     assert (record["verb"], record["seed"], record["settings"]["top_k"]) == ("generate", 7, 3)
     assert {"encoder", "heads"} == set(record["inputs"])
+    assert again(tmp_path / "deep" / "x.fa") == []
     generate.run(lm_run, "-", settings, "cpu")
     assert capsys.readouterr().out == text
 

@@ -384,3 +384,10 @@ def test_a_folder_of_other_files_is_never_replaced(data: Path, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     ingest.run([str(data / "b.fna")], tmp_path / "empty", Settings())
     shutil.rmtree(tmp_path / "empty")
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(bytes(tmp_path / "caf") + b"\xe9.fa"))
+    path.write_bytes(b">a\nACGT\n")
+    with pytest.raises(InputError, match="the file's name is no UTF-8 text, expected one; rename it"):
+        ingest.run([str(path)], tmp_path / "store", Settings())

@@ -76,7 +76,7 @@ def few(n: int) -> list[str]:
     return [f"c{c}:0-{LENGTH} {'host' if c % 2 == 0 else 'phage'}" for c in range(n)]
 
 
-def test_a_few_windows_label_the_rest(call, fasta: Path) -> None:
+def test_a_few_windows_label_the_rest(call, again, fasta: Path) -> None:
     seeds = sheet("seeds.tsv", "id label", *few(40))
     code, out, err = call("label", fasta, "--seeds", seeds, "--window", 100, "--out", "labels.tsv")
     assert (code, err) == (0, "")
@@ -105,6 +105,7 @@ def test_a_few_windows_label_the_rest(call, fasta: Path) -> None:
     record = json.loads(Path("labels.tsv.provenance.json").read_text())
     assert (record["verb"], record["settings"]["k"], record["settings"]["window"]) == ("label", 8, 100)
     assert set(record["inputs"]) == {"input", "seeds"}
+    assert again(Path("labels.tsv").resolve()) == []
 
 
 def test_a_motif_of_each_class_labels_the_rest(call, fasta: Path) -> None:

@@ -266,7 +266,7 @@ def copy_of(head: Path, folder: Path, **encoder) -> Path:
 
 
 def test_the_encoder_is_told_by_its_checksum(
-    by_encoder: Path, tiny_run: Path, tiny_store: Path, fasta: Path, tmp_path: Path
+    by_encoder: Path, tiny_run: Path, tiny_store: Path, fasta: Path, tmp_path: Path, again
 ) -> None:
     run, out = tmp_path / "another place", tmp_path / "x.tsv"
     run.mkdir()
@@ -281,6 +281,7 @@ def test_the_encoder_is_told_by_its_checksum(
     record = json.loads((tmp_path / "y.tsv.provenance.json").read_text())
     assert record["inputs"]["encoder"]["sha256"] == checkpoint.describe(tiny_run)["sha256"]
     assert set(record["inputs"]) == {"head", "encoder", "input"}
+    assert again(tmp_path / "y.tsv") == []
     other = checkpoint.untrained(tiny_run)
     checkpoint.save_encoder(run, other)
     wanted, found = (checkpoint.describe(path)["sha256"] for path in (tiny_run, run))

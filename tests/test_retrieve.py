@@ -155,7 +155,7 @@ def test_composition_finds_what_composition_tells(data):
     assert 70 < np.median(chance) < 130
 
 
-def test_evaluate_tells_both_directions_beside_composition_and_chance(run, data, tmp_path):
+def test_evaluate_tells_both_directions_beside_composition_and_chance(run, data, tmp_path, again):
     out = tmp_path / "scores.tsv"
     settings = retrieve.Settings(genes=24, replicates=100)
     lines = retrieve.evaluate(run, data, settings, out, device="cpu")
@@ -166,6 +166,7 @@ def test_evaluate_tells_both_directions_beside_composition_and_chance(run, data,
     assert (table.loc[table["method"] != "chance", "low"] <= table.loc[table["method"] != "chance", "value"]).all()
     assert retrieve.evaluate(run, data, settings, device="cpu") == lines
     assert json.loads((tmp_path / "scores.tsv.provenance.json").read_text())["seed"] == 0
+    assert again(out) == []
     # by hand, from the run's own vectors
     model = retrieve.open_run(run, "cpu")
     opened = TokenStore.open(data)
@@ -214,7 +215,7 @@ def test_a_protein_finds_its_gene(run, data, tmp_path, monkeypatch):
         assert found == pytest.approx([hit[0] for hit in top], abs=2e-4)
 
 
-def test_proteins_are_found_by_real_towers_in_a_store(run, data, tmp_path):
+def test_proteins_are_found_by_real_towers_in_a_store(run, data, tmp_path, again):
     """One hit per query and rank, in windows of the store, and the same similarities as by hand."""
     (tmp_path / "p.faa").write_text(">long\nMKLVWYACDEFGHIKLMNPQRSTVWY\n>short\nMKW\n")
     out = tmp_path / "hits.tsv"
@@ -232,7 +233,8 @@ def test_proteins_are_found_by_real_towers_in_a_store(run, data, tmp_path):
     assert float(row["similarity"]) == pytest.approx(float(query @ F.normalize(sum(strands), dim=0)), abs=2e-5)
     told = json.loads((tmp_path / "hits.tsv.provenance.json").read_text())
     assert set(told["inputs"]) == {"encoder", "query", "genomes"}
-    assert told["settings"]["query"] == "protein"
+    assert told["given"]["kind"] == "protein"
+    assert again(out) == []
 
 
 @pytest.mark.parametrize(

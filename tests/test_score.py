@@ -140,7 +140,7 @@ def test_what_the_interval_says():
     assert told(0.1).endswith("differs by +0.1000 bits per base; one record, so there is no interval")
 
 
-def test_a_store_by_splits_is_its_own_training_data(lm_run, tiny_store, tmp_path, caplog):
+def test_a_store_by_splits_is_its_own_training_data(lm_run, tiny_store, tmp_path, caplog, again):
     caplog.set_level(logging.WARNING, "genossl")
     settings = Settings(orders=(2,), splits=("validation", "test"))
     told = score.run(lm_run, tiny_store, tmp_path / "x.tsv", settings, device="cpu")
@@ -155,6 +155,7 @@ def test_a_store_by_splits_is_its_own_training_data(lm_run, tiny_store, tmp_path
     record = json.loads((tmp_path / "x.tsv.provenance.json").read_text())
     assert (record["verb"], record["settings"]["splits"]) == ("score", ["validation", "test"])
     assert {"input", "encoder", "heads"} <= set(record["inputs"])
+    assert again(tmp_path / "x.tsv") == []
 
 
 def test_another_store_than_the_run_s_is_said(lm_run, genome, tmp_path, caplog):

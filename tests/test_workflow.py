@@ -115,6 +115,19 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     assert not list(finished.rglob("x"))  # nothing of the folder's name was executed
 
 
+def test_each_artefact_is_made_again_by_what_lies_beside_it(finished, again, monkeypatch):
+    """Byte for byte, by the command that its provenance says, on the same machine with as many threads."""
+    monkeypatch.chdir(finished)
+    results = finished / "results" / "tiny"
+    made = sorted(results.rglob("*.provenance.json"))
+    verbs = {json.loads(path.read_text())["verb"] for path in made}
+    assert verbs == {"ingest", "tasks", "audit", "pretrain", "embed", "finetune", "probe", "strands", "report"}
+    for path in made:
+        whole = path.name in ("store.json.provenance.json", "run.provenance.json")
+        artefact = path.parent if whole else path.with_name(path.name.removesuffix(".provenance.json"))
+        assert again(artefact) == [], artefact
+
+
 def test_nothing_is_left_to_do(finished):
     assert planned(finished) == {}
 
@@ -337,14 +350,19 @@ def test_a_comparison_that_cannot_be_stops_before_any_job(finished):
 
 
 def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
-    for name, text in (("genomes.tsv", "genome\tpath\n"), ("tasks.tsv", "task\tpath\n")):
+    for name, text in (("genomes.tsv", "genome\tpath\ng\tg.fa\n"), ("tasks.tsv", "task\tpath\nt\tt.tsv\n")):
         (tmp_path / name).write_text(text)
+    (tmp_path / "g.fa").write_text(">g\nACGT\n")
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\nr\tx\tACGT\n")
     wrong = TINY.replace("data/genomes.tsv", "genomes.tsv").replace("draws: 2", "drawz: 2, draws: -1")
     (tmp_path / "config.yaml").write_text(wrong)
     done = snakemake(tmp_path, "--cores", "1", check=False)
     assert done.returncode != 0
     assert "probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
+    (tmp_path / "tasks.tsv").write_text("task\tfile\nt\tt.tsv\n")
+    done = snakemake(tmp_path, "--dry-run", check=False)
+    assert "tasks.tsv: no column path; found task, file" in done.stdout + done.stderr
 
 
 def test_a_configfile_takes_the_place_of_config_yaml(finished):
@@ -452,3 +470,49 @@ def test_a_run_of_several_ranks_goes_through_torchrun(finished):
     about = json.loads((finished / run / "encoder.json").read_text())
     assert (about["ranks"], about["threads"]) == (2, 1)
     assert len((finished / run / "log.tsv").read_text().splitlines()) == 1 + 6 + 2  # steps, and looks at validation
+
+
+def test_how_it_runs_plans_nothing_again(finished):
+    """Nodes, ranks, memory, time and what is looked at change no result."""
+    own = finished / "jobs.yaml"
+    jobs = "{ranks: 4, nodes: 2, gpu: 4, device: cuda, runtime: 60, stop_margin: 3, mem_mb: 500, pretrain_threads: 2}"
+    own.write_text(TINY.replace("{probe_threads: 1}", jobs))
+    assert set(planned(finished, "--configfile", str(own))) <= {"report"}  # where a test before asked for another
+
+
+def test_of_very_many_genomes_only_the_sheet_is_an_input(finished):
+    own = finished / "many.yaml"
+    for most, inputs in (("6", "data/genomes.tsv, data/alpha_train.fa, "), ("5", "data/genomes.tsv\n")):
+        text = TINY.replace("collection: tiny", "collection: many")
+        own.write_text(text.replace("{probe_threads: 1}", f"{{tracked_genomes: {most}}}"))
+        told = snakemake(finished, "--dry-run", "--configfile", str(own), "results/many/store").stdout
+        assert f"input: {inputs}" in told
+
+
+FAKE = """#!/bin/sh
+echo "$@" >> {folder}/submitted
+echo "no cluster here" >&2
+exit 1
+"""
+
+
+def test_the_slurm_profile_submits_every_job_and_asks_for_more_memory_twice(finished, tmp_path):
+    """Without a cluster: what sbatch is asked for. A profile that is not found would run the jobs right here."""
+    fakes = {"sbatch": FAKE.format(folder=tmp_path), "sinfo": "#!/bin/sh\necho 'main*'\n"}
+    for name in ("sbatch", "scontrol", "sacctmgr", "sacct", "squeue", "sinfo"):
+        (tmp_path / name).write_text(fakes.get(name, "#!/bin/sh\nexit 1\n"))
+        (tmp_path / name).chmod(0o755)
+    own = finished / "submitted.yaml"
+    own.write_text(TINY.replace("collection: tiny", "collection: submitted"))
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [BIN / "snakemake", "--configfile", own, "--snakefile", root / "Snakefile", "--workflow-profile",
+         root / "workflow" / "profiles" / "slurm", "--slurm-no-account"],
+        cwd=finished, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"PATH": f"{tmp_path}:{BIN}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    asked = [line.split(" --wrap")[0] for line in (tmp_path / "submitted").read_text().splitlines()]
+    assert [re.search(r"--mem (\d+)", line).group(1) for line in asked] == ["1500", "3000", "6000"]
+    assert all("rule_ingest" in line and "-t 60" in line and "--cpus-per-task=2" in line for line in asked)
+    assert not (finished / "results" / "submitted").exists()

@@ -34,7 +34,7 @@ def is_fastq(head: bytes) -> bool:
 
 def reads(source: Source, block: int = BLOCK) -> Iterator[Read]:
     """The reads of an open source, one in memory at a time. Raises InputError where the qualities do not fit."""
-    lines = enumerate(_lines(source, block), 1)
+    lines = enumerate(source.lines(LONGEST, block), 1)
     for at, line in lines:
         if not line:
             continue
@@ -79,18 +79,6 @@ def _read(path: str, title: bytes, first: int, lines: Iterator[tuple[int, bytes]
     if found > n:
         refuse(f"found {found:,} qualities for {n:,} bases, expected one each", at)
     return Read(title, first, b"\n".join(letters) + b"\n")
-
-
-def _lines(source: Source, block: int) -> Iterator[bytes]:
-    """Lines without their ends."""
-    rest = b""
-    for text in source.blocks(block):
-        *lines, rest = (rest + text).split(b"\n")
-        yield from lines
-        if len(rest) > LONGEST:
-            raise InputError(f"{source.path}: found a line of more than {LONGEST:,} bytes, the limit of a read")
-    if rest:
-        yield rest
 
 
 def _show(raw: bytes) -> str:

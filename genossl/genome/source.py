@@ -17,6 +17,7 @@ from typing import IO, Any
 from genossl.errors import InputError
 
 BLOCK = 1 << 17  # bytes read at once: large enough for bytes.translate, small enough for the cache
+LONGEST = 100_000_000  # bytes of a line of text
 FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa", ".fq", ".fastq")  # in folders only
 PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 RATIO_FROM = 100_000_000  # unpacked bytes before the compression ratio is judged
@@ -90,11 +91,13 @@ class Source:
         try:
             block = self._stream.read(size)
         except EOFError:
-            raise InputError(f"{self.path}: the {self.kind} data ends early: an incomplete download?") from None
+            raise InputError(
+                f"{self.path}: the {self.kind} data ends early (an incomplete download?) or others follow it"
+            ) from None
         except OSError as error:
             if error.errno is not None:
                 raise InputError(f"{self.path}: cannot be read ({error.strerror})") from None
-            raise InputError(f"{self.path}: the {self.kind} data is damaged or followed by others ({error})") from None
+            raise InputError(f"{self.path}: the {self.kind} data is damaged or others follow it ({error})") from None
         except Exception as error:  # each library has an error of its own
             raise InputError(f"{self.path}: the {self.kind} data is damaged ({error})") from None
         self.unpacked += len(block)
@@ -113,6 +116,23 @@ class Source:
                 block = block[1:]
             after_cr = block.endswith(b"\r")
             yield block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
+
+    def lines(self, longest: int = LONGEST, size: int = BLOCK) -> Iterator[bytes]:
+        """Lines without their ends; InputError for one of more than `longest` bytes."""
+        parts: list[bytes] = []  # of the line that is being read; joined once, since a line may have many
+        length = 0
+        for block in self.blocks(size):
+            first, *more = block.split(b"\n")
+            parts.append(first)
+            length += len(first)
+            if more:
+                yield b"".join(parts)
+                yield from more[:-1]
+                parts, length = more[-1:], len(more[-1])
+            if length > longest:
+                raise InputError(f"{self.path}: found a line of more than {longest:,} bytes, the limit")
+        if length:
+            yield b"".join(parts)
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         for start in range(0, len(self.head), size):

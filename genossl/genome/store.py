@@ -6,6 +6,7 @@ A folder with `tokens.bin` (uint8), `contigs.tsv` (where each contig lies), `gen
 
 from __future__ import annotations
 
+import collections
 import csv
 import hashlib
 import shutil
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import check_seal, read_json, sealed, sha256, write_json, write_tsv
+from genossl.files import check_seal, read_json, sealed, sha256, tsv_line, write_json, write_tsv
 from genossl.genome.alphabet import N
 
 FORMAT = 1
@@ -59,7 +60,7 @@ class TokenStore:
         for name in ("contigs.tsv", "genomes.tsv"):
             _same(folder, name, meta)
         path = folder / "tokens.bin"
-        contigs = _table(folder / "contigs.tsv", CONTIGS).astype({"offset": int, "length": int, "n_N": int})
+        contigs = _table(folder / "contigs.tsv", CONTIGS, ("offset", "length", "n_N"))
         size, expected = _size(path), int(contigs.length.sum())
         if size != expected:
             raise InputError(f"{path}: has {size:,} bytes, expected {expected:,} as in contigs.tsv; rebuild the store")
@@ -101,10 +102,11 @@ class TokenStore:
     def features(self) -> pd.DataFrame:
         """Genes as FEATURES names them, 0-based and half-open; no row where no annotation came along."""
         path = self.folder / "features.tsv"
+        numbers = ("start", "end", "phase")
         if "features.tsv" in self.meta["sha256"]:
             _same(self.folder, "features.tsv", self.meta)
-        table = _table(path, FEATURES) if path.exists() else pd.DataFrame(columns=list(FEATURES), dtype=object)
-        return table.astype({"start": int, "end": int, "phase": int})
+            return _table(path, FEATURES, numbers)
+        return pd.DataFrame(columns=list(FEATURES), dtype=object).astype(dict.fromkeys(numbers, int))
 
     def checksum(self) -> str:
         """SHA-256 that stands for tokens and all tables, as recorded when the store was written."""
@@ -117,13 +119,17 @@ class TokenStore:
 
 
 class Writer:
-    """Writes a store into an empty folder: begin, append, ..., end for each contig, or join, then close."""
+    """Writes a store into an empty folder: begin, append, ..., end for each contig, or join, then close.
+
+    Tokens and rows go to disk as they come: an assembly may have millions of contigs.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows: list[tuple] = []  # of the contigs kept so far, as CONTIGS names them
         self._stream = open(folder / "tokens.bin", "wb")
-        self._end = 0  # of these contigs
+        self._table = open(folder / "contigs.tsv", "w", encoding="utf-8", newline="")
+        self._table.write(tsv_line(CONTIGS))
+        self._contigs = self._end = 0  # contigs kept so far, and where the last of them ends
         self._sum = hashlib.sha256()  # of their tokens
 
     def __enter__(self) -> Writer:
@@ -131,6 +137,7 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
+        self._table.close()
 
     def begin(self, genome: str, contig: str, source: str) -> None:
         self._of, self._length, self._n_N = (genome, contig, source), 0, 0
@@ -147,7 +154,9 @@ class Writer:
         """The contig is whole; keep=False takes it back. Returns how many of its tokens are N."""
         genome, contig, source = self._of
         if keep:
-            self.rows.append((genome, contig, self._end, self._length, self._n_N, source, self._hash.hexdigest()))
+            place = (genome, contig, self._end, self._length, self._n_N, source, self._hash.hexdigest())
+            self._table.write(tsv_line(place))
+            self._contigs += 1
             self._end += self._length
             self._sum = self._with
         else:
@@ -155,26 +164,31 @@ class Writer:
             self._stream.truncate()
         return self._n_N
 
-    def join(self, folder: Path, rows: list[tuple]) -> None:
+    def join(self, folder: Path) -> None:
         """Append the contigs that another writer wrote into `folder`, which is removed."""
         with open(folder / "tokens.bin", "rb") as stream:
             while tokens := stream.read(1 << 20):
                 self._stream.write(tokens)
                 self._sum.update(tokens)
-        self.rows += [(genome, contig, self._end + offset, *more) for genome, contig, offset, *more in rows]
+        with open(folder / "contigs.tsv", encoding="utf-8", newline="\n") as table:
+            next(table)
+            for line in table:
+                genome, contig, offset, rest = line.split("\t", 3)
+                self._table.write("\t".join((genome, contig, str(self._end + int(offset)), rest)))
+                self._contigs += 1
         self._end = self._stream.tell()
         shutil.rmtree(folder)
 
     def close(self, genomes: pd.DataFrame, features: pd.DataFrame | None, meta: dict[str, Any]) -> None:
         """Write the tables and store.json. `genomes` has the columns genome, split and any metadata."""
         self._stream.close()
-        write_tsv(self.folder / "contigs.tsv", pd.DataFrame(self.rows, columns=list(CONTIGS)))
+        self._table.close()
         write_tsv(self.folder / "genomes.tsv", genomes)
         if features is not None:
             write_tsv(self.folder / "features.tsv", features)
         named = ("contigs.tsv", "genomes.tsv", *(() if features is None else ("features.tsv",)))
         sums = {"tokens.bin": self._sum.hexdigest()} | {name: sha256(self.folder / name) for name in named}
-        totals = {"contigs": len(self.rows), "bases": self._end, "n_genomes": len(genomes)}
+        totals = {"contigs": self._contigs, "bases": self._end, "n_genomes": len(genomes)}
         checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
         about = {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
         write_json(self.folder / "store.json", sealed(about))
@@ -194,12 +208,17 @@ def _size(path: Path) -> int:
         raise InputError(f"{path}: no such file; rebuild the store") from None
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A table of the store, all strings: names may look like numbers, comments or missing values."""
+def _table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A table of the store, but for the numbers all strings: names may look like numbers, comments, missing values."""
     _size(path)
-    table = pd.read_csv(
-        path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n", encoding="utf-8"
-    )
+    types = collections.defaultdict(lambda: str, dict.fromkeys(numbers, np.int64))
+    try:
+        table = pd.read_csv(
+            path, sep="\t", dtype=types, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
+            encoding="utf-8",
+        )  # fmt: skip
+    except (ValueError, OverflowError) as error:  # of pandas, also for what is no UTF-8
+        raise InputError(f"{path}: is damaged ({' '.join(str(error).split())}); rebuild the store") from None
     if missing := [name for name in columns if name not in table.columns]:
         raise InputError(f"{path}: has no column {missing[0]}; rebuild the store")
     return table

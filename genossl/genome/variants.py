@@ -34,24 +34,14 @@ def read_vcf(path: str | Path) -> Iterator[Variant]:
     """The lines of a VCF file, plain or compressed. Raises InputError with the line's number."""
     found = False
     with Source(path) as source:
-        for number, line in _lines(source):
+        for number, raw in enumerate(source.lines(), 1):
+            line = raw.decode("utf-8", "replace")
             found = found or line.startswith("##fileformat=VCF")
             if line.strip() and not line.startswith("#"):
                 found = True
                 yield _variant(f"{source.path} line {number}", number, line)
         if not found:
             raise InputError(f"{source.path}: holds no variant; expected VCF")
-
-
-def _lines(source: Source) -> Iterator[tuple[int, str]]:
-    number, rest = 0, b""
-    for block in source.blocks():
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            number += 1
-            yield number, line.decode("utf-8", "replace")
-    if rest:
-        yield number + 1, rest.decode("utf-8", "replace")
 
 
 def _variant(where: str, number: int, line: str) -> Variant:

@@ -95,6 +95,8 @@ def load_encoder(path: str | Path, device: str = "cpu") -> Encoder:
         encoder.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{weights}: does not fit encoder.json ({str(error).splitlines()[-1].strip()})") from None
+    if broken := [name for name, tensor in encoder.state_dict().items() if not tensor.isfinite().all()]:
+        raise InputError(f"{weights}: found numbers that are not finite in {broken[0]}, expected none; pretrain again")
     return encoder.to(device).eval()
 
 

@@ -39,14 +39,21 @@ def _pays(device: str) -> bool:
     """Whether bf16 is the faster: known of GPUs, measured on CPUs, whose flags do not tell (some only emulate it)."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device == "cpu" and _seconds(torch.float32) > PAYS_FROM * _seconds(torch.bfloat16)
+    if device != "cpu":
+        return False
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several wait for each other where others use the cores too, and that is measured as work
+    try:
+        return _seconds(torch.float32) > PAYS_FROM * _seconds(torch.bfloat16)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """Processor time of one product such as a recurrence forms, the shortest of some."""
+    """Processor time on one thread of one product such as a recurrence forms, the shortest of some."""
     one, two = torch.ones(128, 512, dtype=dtype), torch.ones(512, 1024, dtype=dtype)
     shortest = float("inf")
-    for _ in range(4):
+    for _ in range(8):
         started = time.process_time()
         torch.matmul(one, two)
         shortest = min(shortest, time.process_time() - started)

@@ -154,7 +154,8 @@ def run(
     files.write_tsv(out.with_suffix(".tsv"), pd.DataFrame(listed, columns=list(FINDINGS)))
     files.write_tsv(out.with_suffix(".rows.tsv"), pd.DataFrame(per_row, columns=list(leaks.COLUMNS)))
     files.write_json(out, {"task": out.stem, **_summary(rows, checks), "clean": sum(per_row["clean"])})
-    files.write_provenance(out, "audit", settings, used)
+    given = {"labels": [labels], "out": out, "sequences": sequences, "pretrained": pretrained}
+    files.write_provenance(out, "audit", settings, used, given=given | {"kind": kind, "strand": strand})
     return told([out])
 
 

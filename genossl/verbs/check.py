@@ -13,12 +13,11 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
-from genossl.files import read_json, read_sheet, sha256
+from genossl.files import NAME, read_json, read_sheet, sha256
 from genossl.genome.store import TokenStore
 from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
 from genossl.verbs import tasks as labelled
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks, genomes and the collection: they become file names
 BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
 TASK_COLUMNS = (*(field.name for field in dataclasses.fields(labelled.Settings)), *BESIDE)
 BASELINES = re.compile(r"untrained|gc|kmer[1-8]")
@@ -30,21 +29,37 @@ class Jobs:
     """How the workflow runs; nothing here changes a result."""
 
     ingest_threads: int = 2  # genomes read at once
+    tracked_genomes: int = 5000  # longest sheet whose files are inputs; of longer ones only the sheet is looked at
     pretrain_threads: int = 1  # CPU threads of one pretraining run, or of each of its ranks
     ranks: int = 1  # processes that train together in one run (torchrun), each on a GPU of its own if there are any
+    nodes: int = 1  # machines on which they run, as many on each; more than one needs Slurm
     embed_parts: int = 8  # parts in which whole genomes are embedded side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
-    gpu: int = 0  # GPUs that a pretraining job asks the cluster for; embedding and fine-tuning ask for one of them
+    gpu: int = 0  # GPUs that a pretraining job asks the cluster for, one for each rank; other jobs ask for one
     runtime: int = 240  # minutes that a pretraining job may take
     stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
     max_resubmissions: int = 20  # times that a stopped pretraining is started again
     mem_mb: int = 3000  # memory of a pretraining (of each of its ranks), embedding or probe job
 
     def __post_init__(self) -> None:
-        for name in ("ingest_threads", "pretrain_threads", "probe_threads", "ranks", "embed_parts", "mem_mb"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        wrong = []
+        for name, value in dataclasses.asdict(self).items():
+            least = 0 if name in ("tracked_genomes", "gpu", "stop_margin", "max_resubmissions") else 1
+            if isinstance(value, int) and value < least:
+                wrong.append(f"{name} must be at least {least}")
+        if not wrong and self.ranks % self.nodes:
+            wrong.append(f"ranks {self.ranks}: is no multiple of nodes ({self.nodes}), each of which starts as many")
+        if self.gpu > 0 and self.gpu != self.ranks:
+            wrong.append(f"gpu {self.gpu}: each rank trains on one; expected as many as ranks ({self.ranks})")
+        if self.gpu > 0 and self.device == "cpu":
+            wrong.append(f"gpu {self.gpu}: with device cpu they would idle; expected gpu 0")
+        if self.stop_margin >= self.runtime:
+            wrong.append(f"stop_margin {self.stop_margin}: expected fewer minutes than runtime ({self.runtime})")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):  # it stands in a shell line
+            wrong.append(f"device {self.device!r}: expected auto, cpu, cuda, cuda:N or mps")
+        if wrong:
+            raise ValueError("; ".join(wrong))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +114,7 @@ def run(path: Path) -> list[str]:
     compared = attempt(lambda: recipe.compared(settings.get("methods"), settings.get("compare")))
     runs = runs | (compared.runs if compared else {})
     known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
+    wrong += _unshared(settings.get("jobs"), runs)
     wrong += _embedded(settings.get("embedded") or [], known_names)
     wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
@@ -110,6 +126,7 @@ def run(path: Path) -> list[str]:
         asked = attempt(lambda: _sheet(sheets.tasks, "task"))
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+            lines += _outside(sheets.genomes, genomes, ("path", "features"))
             lines += _compared(compared)
         lines += _unaudited(settings.get("audit"), runs)
         learnt = _learnt(genomes, runs)
@@ -119,6 +136,8 @@ def run(path: Path) -> list[str]:
             )
         if (shots := _verdict_shots(settings)) is not None:
             wrong.append(shots)
+        if asked is not None:
+            lines += _outside(sheets.tasks, asked, ("path", *BESIDE))
         for task in asked.to_dict("records") if asked is not None else ():
             made = attempt(lambda task=task: _task(Path(sheets.tasks), task))
             if made is None:
@@ -159,8 +178,9 @@ def artefact(path: Path) -> list[str]:
         lines.append(f"{path}: the encoder is as it was written")
     if not record.is_file():
         raise InputError(f"{path}: expected a config.yaml, a store, a run, or a file with {record.name} beside it")
-    inputs = read_json(record)["inputs"]
-    wrong = [told for name, used in inputs.items() if (told := _changed(name, Path(used["path"]), used["sha256"]))]
+    made = read_json(record)
+    inputs, folder = made["inputs"], Path(made["folder"])
+    wrong = [told for name, used in inputs.items() if (told := _changed(name, folder / used["path"], used["sha256"]))]
     if wrong:
         raise InputError(f"{path}: was made of something else; " + "; ".join(wrong))
     return [*lines, f"{path}: what it was made of has not changed since (files: {len(inputs)})"]
@@ -168,7 +188,7 @@ def artefact(path: Path) -> list[str]:
 
 def _changed(name: str, path: Path, expected: str) -> str | None:
     if not path.is_file():
-        return f"{path} ({name}): no such file, seen from this folder"
+        return f"{path} ({name}): no such file"
     return None if sha256(path) == expected else f"{path} ({name}): has changed since (sha256)"
 
 
@@ -194,10 +214,14 @@ def _sheet(path: str, key: str) -> Any:
         raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
     sheet = read_sheet(path, (key, "path"))
     names = sheet[key]
-    wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not NAME.fullmatch(name)]
+    # of a genome no file is named, so that any name will do
+    is_name = NAME.fullmatch if key == "task" else bool
+    wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not is_name(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
     beside = ("features",) if key == "genome" else BESIDE
     files = [*sheet["path"], *(p for name in beside for p in sheet.get(name, []) if p)]
+    patterns = [p for p in files if re.search("[{}<>]", p)]
+    wrong += [f"{p}: Snakemake reads {{ }} < > in a file's name as a pattern; rename it" for p in patterns]
     wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_there(path, p, key)]
     if key == "genome" and "split" in sheet:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
@@ -210,6 +234,15 @@ def _sheet(path: str, key: str) -> Any:
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong[:10]))
     return sheet
+
+
+def _outside(sheet: str, table: Any, columns: tuple[str, ...]) -> list[str]:
+    """A line where a sheet names files outside its folder: who runs a sheet of others should know what is read."""
+    folder = Path(sheet).parent.resolve()
+    files = [path for name in columns for path in table.get(name, ()) if path]
+    if away := [path for path in files if not (folder / path).resolve().is_relative_to(folder)]:
+        return [f"{sheet}: {len(away)} of {len(files)} files lie outside its folder, the first of them {away[0]}"]
+    return []
 
 
 def _is_there(sheet: str, path: str, key: str) -> bool:
@@ -234,6 +267,20 @@ def _averaged(task: str, strand: str, mapping: Any) -> list[str]:
         f"warning: task {task}: its strand is as_given and embed.both_strands is true, so what tells the strands apart "
         "is averaged away; leave embed.both_strands at auto"
     ]
+
+
+def _unshared(mapping: Any, runs: dict[str, Any]) -> list[str]:
+    """Runs whose batch the ranks cannot share evenly."""
+    if config.mistakes(Jobs, mapping, "jobs"):
+        return []  # said before
+    ranks, wrong = config.build(Jobs, mapping, "jobs").ranks, []
+    for name, spec in runs.items():
+        if not isinstance(spec or {}, dict):
+            continue
+        with contextlib.suppress(InputError):
+            if (batch := recipe.resolve(spec or {}).pretrain.batch) % ranks:
+                wrong.append(f"runs.{name}: its pretrain.batch {batch} is no multiple of jobs.ranks ({ranks})")
+    return wrong
 
 
 def _learnt(genomes: Any, runs: dict[str, Any]) -> set[str]:

@@ -116,7 +116,8 @@ def run(
     files.write_tsv(out.with_suffix(".comparisons.tsv"), comparisons(task, rows, results, settings.rival))
     files.write_tsv(out.with_suffix(".assigned.tsv"), assigned(rows, results))
     files.write_json(out.with_suffix(".json"), record)
-    files.write_provenance(out, "cluster", settings, {"labels": Path(labels), **paths}, settings.seed)
+    given = {"embeddings": embeddings, "labels": labels, "task": task, "out": out}
+    files.write_provenance(out, "cluster", settings, {"labels": Path(labels), **paths}, settings.seed, given)
     return record
 
 

@@ -79,7 +79,9 @@ def run(
             raise InputError(f"{source}: holds no sequence")
     beside = Path(source).with_suffix(".json") if strand_policy(source) else None
     used = {"encoder": weights, "input": source, "sequences": sequences, "task": beside}
-    files.write_provenance(out, "embed", {"encoder": encoder, "part": part, **dataclasses.asdict(settings)}, used)
+    given = {"encoder": encoder, "source": source, "out": out, "sequences": sequences, "device": device}
+    given |= {"threads": threads, "part": f"{part[0]}/{part[1]}" if part else None}
+    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used, given=given)
     return count
 
 

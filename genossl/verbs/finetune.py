@@ -164,7 +164,9 @@ def run(
         )
     files.write_json(out.with_suffix(".json"), about)
     used = {"labels": labels, "encoder": begin.weights, "sequences": sequences}
-    files.write_provenance(out, "finetune", {"model": model, **dataclasses.asdict(settings)}, used)
+    given = {"model": model, "labels": labels, "out": out, "sequences": sequences, "device": device}
+    given["threads"] = torch.get_num_threads()
+    files.write_provenance(out, "finetune", dataclasses.asdict(settings), used, settings.seed, given)
     return about
 
 

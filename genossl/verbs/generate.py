@@ -72,7 +72,8 @@ def run(run_folder: str | Path, out: str | Path, settings: Settings, device: str
     if not standard:
         weights = checkpoint.encoder_folder(run_folder)
         used = {"encoder": weights / "encoder.safetensors", "heads": weights / "heads.safetensors"}
-        files.write_provenance(out, "generate", {"run": run_folder, **dataclasses.asdict(s)}, used, s.seed)
+        given = {"run": run_folder, "out": out, "device": device, "threads": threads}
+        files.write_provenance(out, "generate", s, used, s.seed, given)
     return s.n
 
 

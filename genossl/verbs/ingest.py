@@ -30,6 +30,7 @@ from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
+LARGEST_GENBANK = 1_000_000_000  # bytes of a record, which is read whole; ten times that is the memory it takes
 WORTH = 200_000_000  # bytes of files for which one more process is worth its start
 
 
@@ -96,7 +97,7 @@ def run(paths: list[str], out: str | Path, settings: Settings = Settings(), thre
         inputs = {g.name: Path(g.path) for g in genomes if g.path != "-"}
         inputs |= {f"{g.name} features": Path(g.features) for g in genomes if g.features}
         inputs |= {f"sheet {i}": sheet for i, sheet in enumerate(sheets, 1)}
-        write_provenance(folder / "store.json", "ingest", settings, inputs)
+        write_provenance(folder / "store.json", "ingest", settings, inputs, given={"paths": paths, "out": out})
     return summary
 
 
@@ -133,11 +134,21 @@ def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
         raise InputError("no input, expected a FASTA, FASTQ or GenBank file, a folder, a sheet or -")
     seen: dict[str, str] = {}
     for genome in genomes:
+        _refuse_no_text(genome)
         if genome.name in seen:
             both = f"{seen[genome.name]} and {genome.path}"
             raise InputError(f"{both}: both are genome {genome.name!r}, expected one each; give names in a sheet")
         seen[genome.name] = genome.path
     return genomes, sheets
+
+
+def _refuse_no_text(genome: Genome) -> None:
+    """A file's name may be any bytes; tables hold text."""
+    for text in (genome.name, genome.path, genome.features):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{text}: the file's name is no UTF-8 text, expected one; rename it") from None
 
 
 def _stem(path: Path) -> str:
@@ -207,8 +218,8 @@ def _read_all(
             if processes == 1 or genome.path == "-":
                 features += _read(genome, writer, settings)
             else:
-                genome, found, folder, rows = next(parts)
-                writer.join(folder, rows)
+                genome, found, folder = next(parts)
+                writer.join(folder)
                 features += found
             done.append(genome)
     return done, features
@@ -237,7 +248,7 @@ def _parts(genomes: list[Genome], folder: Path, settings: Settings, processes: i
 
 
 def _read_part(genome: Genome, folder: Path, settings: Settings, here: str) -> tuple | InputError:
-    """The genome, its features, and the part of the store that it became: folder and rows.
+    """The genome, its features, and the folder with the part of the store that it became.
 
     An InputError is returned, not raised, because a later genome's may come first.
     """
@@ -248,7 +259,7 @@ def _read_part(genome: Genome, folder: Path, settings: Settings, here: str) -> t
             features = _read(genome, writer, settings)
     except InputError as error:
         return error
-    return genome, features, folder, writer.rows
+    return genome, features, folder
 
 
 def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
@@ -267,7 +278,8 @@ def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
     contig, length, n_GC = "", 0, 0
 
     def end() -> None:
-        lengths[contig] = length
+        if genome.features:
+            lengths[contig] = length
         keep = length >= settings.min_contig
         n_N = writer.end(keep)
         genome.records += 1
@@ -306,18 +318,15 @@ def _read(genome: Genome, writer: Writer, settings: Settings) -> list[tuple]:
 def _genbank(
     source: Source, genome: Genome, features: list[tuple], policy: dict[str, Any]
 ) -> Iterator[fasta.Header | fasta.Bases]:
-    """Headers and bases as `fasta.scan` gives them; the annotation goes to `features`. The file is read whole."""
+    """Headers and bases as `fasta.scan` gives them; the annotation goes to `features`. One record is in memory."""
     from Bio import BiopythonWarning, SeqIO
 
-    with source:
-        text = b"".join(source.blocks()).decode("latin-1")
-    if not text.rstrip().endswith("//"):
-        raise InputError(f"{source.path}: the GenBank file ends early, expected // on its last line")
     names: set[str] = set()
-    with warnings.catch_warnings():
+    with source, warnings.catch_warnings():
         warnings.simplefilter("ignore", BiopythonWarning)
         try:
-            for i, record in enumerate(SeqIO.parse(io.StringIO(text), "genbank"), 1):
+            for i, text in enumerate(_genbank_records(source), 1):
+                record = SeqIO.read(io.StringIO(text), "genbank")
                 name = record.id if record.id and record.id not in ("<unknown id>", ".") else record.name
                 if not re.fullmatch(r"[^\x00-\x20\x7f-\xa0]{1,1024}", name):
                     raise InputError(f"{source.path} record {i}: found the name {name!r}, expected one without blanks")
@@ -337,8 +346,24 @@ def _genbank(
             raise InputError(
                 f"{source.path}: is no GenBank file that can be read ({' '.join(str(error).split())})"
             ) from None
-    if not names:
-        raise InputError(f"{source.path}: has no record, expected GenBank")
+
+
+def _genbank_records(source: Source) -> Iterator[str]:
+    """The text of each record, up to its //."""
+    lines: list[bytes] = []
+    size = 0
+    for line in source.lines():
+        lines.append(line)
+        size += len(line)
+        if size > LARGEST_GENBANK:
+            raise InputError(
+                f"{source.path}: found a record of more than {LARGEST_GENBANK:,} bytes, the limit; give FASTA and GFF3"
+            )
+        if line.rstrip() == b"//":
+            yield b"\n".join(lines).decode("latin-1")
+            lines, size = [], 0
+    if any(map(bytes.strip, lines)):
+        raise InputError(f"{source.path}: the GenBank file ends early, expected // on its last line")
 
 
 def _feature(feature: Any) -> tuple:

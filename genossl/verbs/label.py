@@ -81,8 +81,9 @@ def run(
     files.clear([out, out.with_suffix(".rules.tsv")])
     files.write_tsv(out, pd.DataFrame(table))
     files.write_tsv(out.with_suffix(".rules.tsv"), rules)
-    places = {"input": source, "seeds": seeds, "motifs": motifs, "sequences": sequences}
-    files.write_provenance(out, "label", settings, places)
+    beside = {"seeds": seeds, "motifs": motifs, "sequences": sequences}
+    given = {"source": source, "out": out, **beside}
+    files.write_provenance(out, "label", settings, {"input": source, **beside}, given=given)
     return summary(made, found, len(rules))
 
 

@@ -91,7 +91,9 @@ def run(
         if not tables.count["read"]:
             raise InputError(f"{source}: holds no sequence")
     used = {"head": saved_head.paths(path)[1], "encoder": weights, "input": source, "sequences": sequences}
-    files.write_provenance(out, "predict", {"encoder": spec, **dataclasses.asdict(settings)}, used)
+    given = {"head": path, "source": source, "out": out, "encoder": spec, "sequences": sequences}
+    given |= {"device": device, "threads": threads}
+    files.write_provenance(out, "predict", settings, used, given=given)
     if tables.short:
         log.warning(
             "%d of %d sequences have less than half of the %d bases that the head was calibrated on",

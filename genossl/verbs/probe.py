@@ -123,7 +123,9 @@ def run(
     for suffix, table in tables.items():
         files.write_tsv(out.with_suffix(f"{suffix}.tsv"), table)
     files.write_json(out.with_suffix(".json"), record)
-    files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed)
+    given = {"embeddings": embeddings, "labels": labels, "task": task, "out": out}
+    given |= {"predictions": predictions, "audit": audit, "save_head": save_head}
+    files.write_provenance(out, "probe", settings, {"labels": Path(labels), **paths}, settings.seed, given)
     if save_head is not None:
         path = saved_head.only(embeddings)
         vectors_ND = join(path, ready.labels["id"].to_numpy(dtype=object))

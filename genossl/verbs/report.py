@@ -137,7 +137,7 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     with atomic(out, "w") as stream:
         stream.write(page)
     inputs = {f"scores/{task.name}": results / "scores" / f"{task.name}.tsv" for task in tasks}
-    write_provenance(out, "report", settings, inputs, settings.seed)
+    write_provenance(out, "report", settings, inputs, settings.seed, {"results": results, "out": out})
     if not told:
         return [f"No verdict: {results} holds no scores yet."]
     prefix = {view["name"]: f"{view['name']}: " if len(told) > 1 else "" for view in told}

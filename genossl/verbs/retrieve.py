@@ -119,8 +119,8 @@ def run(
     store = Path(genomes) / "store.json"
     used = {"encoder": checkpoint.encoder_folder(path) / "encoder.safetensors"}
     used |= {"query": Path(query), "genomes": store if store.is_file() else Path(genomes)}
-    told = {"run": str(path), "query": kind, "top": settings.top, "step": settings.step}
-    files.write_provenance(out, "retrieve", told, {k: v for k, v in used.items() if str(v) != "-"})
+    given = {"run": path, "query": query, "genomes": genomes, "out": out, "kind": kind, "device": device}
+    files.write_provenance(out, "retrieve", settings, used, given=given)
     return len(table)
 
 
@@ -235,7 +235,8 @@ def evaluate(
         files.write_tsv(out, table)
         used = {"encoder": checkpoint.encoder_folder(path) / "encoder.safetensors"}
         used |= {"store": Path(store_folder) / "store.json", "fitted on": learnt.folder / "store.json"}
-        files.write_provenance(out, "retrieve", {"run": str(path), **dataclasses.asdict(settings)}, used, settings.seed)
+        given = {"run": path, "evaluate": store_folder, "out": out, "fitted_on": fitted_on, "device": device}
+        files.write_provenance(out, "retrieve", settings, used, settings.seed, given)
     return [*_lines(table, n, genomes), _verdict(replicates, genomes)]
 
 

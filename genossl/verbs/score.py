@@ -102,7 +102,9 @@ def run(
         "encoder": folder / "encoder.safetensors", "heads": folder / "heads.safetensors", "input": source,
         "store": store, "variants": variants,
     }  # fmt: skip
-    files.write_provenance(out, "score", {"run": run_folder, **dataclasses.asdict(settings)}, used, settings.seed)
+    given = {"run": run_folder, "source": source, "out": out, "store": store, "variants": variants}
+    given |= {"device": device, "threads": threads}
+    files.write_provenance(out, "score", settings, used, settings.seed, given)
     return told
 
 

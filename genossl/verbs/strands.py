@@ -103,7 +103,9 @@ def run(
         used |= {name: weights} if weights else {}
     lines = [(out.name.removesuffix(".tsv").removesuffix(".strand"), *line) for line in found]
     files.write_tsv(out, pd.DataFrame(lines, columns=list(COLUMNS)))
-    files.write_provenance(out, "strands", settings, {"labels": Path(labels), **used}, settings.seed)
+    given = {"encoders": encoders, "labels": labels, "out": out, "sequences": sequences, "device": device}
+    given["threads"] = threads
+    files.write_provenance(out, "strands", settings, {"labels": Path(labels), **used}, settings.seed, given)
     return [sentence(line, as_given) for line in found]
 
 

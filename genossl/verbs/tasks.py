@@ -76,7 +76,8 @@ def run(
     files.write_tsv(out, made.table)
     files.write_json(out.with_suffix(".json"), {"task": name, **made.about})
     beside = {"labels": labels, "genome": genome, "store": store}
-    files.write_provenance(out, "tasks", settings, used | beside)
+    given = {"path": path, "out": out, **beside}
+    files.write_provenance(out, "tasks", settings, used | beside, given=given)
     classes = f", {len(made.about['classes'])} classes" if made.about["classes"] else ""
     return f"{out}: {made.told}; {len(made.table):,} rows{classes}, {settings.kind}, strand {settings.strand}"
 

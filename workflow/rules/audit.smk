@@ -20,7 +20,7 @@ rule audit:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         kind=lambda wildcards: TASK_SETTINGS[wildcards.task].get("kind", "classes"),
@@ -53,7 +53,7 @@ rule gate:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
     params:
         settings=lambda wildcards: json.dumps(

@@ -20,7 +20,7 @@ rule cluster:
         "../envs/genossl.yaml"
     threads: JOBS["probe_threads"]
     resources:
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         settings=lambda wildcards: json.dumps(

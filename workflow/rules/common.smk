@@ -3,16 +3,23 @@ import re
 from pathlib import Path
 
 import genossl
-import pandas as pd
+from genossl.errors import InputError
+from genossl.files import NAME, read_sheet
 from snakemake.exceptions import WorkflowError
 
+# what is wrong elsewhere genossl check says; this is a folder before it is asked
+if not NAME.fullmatch(str(config["collection"])):
+    raise WorkflowError(
+        f"collection {config['collection']!r}: a name has letters, digits, _ . and -"
+    )
 # what is run, all --configfile and --config laid together, for genossl check
 CHECKED = Path(f"logs/{config['collection']}/config.json")
 RESULTS = f"results/{config['collection']}"
-# a genome may be called NA
-SHEET = dict(sep="\t", dtype=str, comment="#", keep_default_na=False)
-GENOMES = pd.read_csv(config["genomes"], **SHEET)
-TASKS = pd.read_csv(config["tasks"], **SHEET).set_index("task", drop=False)
+try:
+    GENOMES = read_sheet(config["genomes"], ("genome", "path"))
+    TASKS = read_sheet(config["tasks"], ("task", "path")).set_index("task", drop=False)
+except InputError as error:
+    raise WorkflowError(str(error))
 # the sheet's columns, as the verb tasks takes them
 TASK_SETTINGS = {
     task: {
@@ -44,6 +51,18 @@ TASK_FILES = {
     + TASK_OPTIONS[task][1::2]
     for task, given in TASKS["given"].items()
 }
+# of the workflow's input files, also within folders of tasks
+for path in [
+    config["genomes"],
+    config["tasks"],
+    *GENOMES["path"],
+    *GENOMES.get("features", []),
+    *(file for files in TASK_FILES.values() for file in files),
+]:
+    if re.search("[{}<>]", path):
+        raise WorkflowError(
+            f"{path}: Snakemake reads {{ }} < > in a file's name as a pattern; rename it"
+        )
 RUNS = {name: spec or {} for name, spec in (config.get("runs") or {}).items()}
 # untrained encoders: name -> the run whose first weights it takes
 UNTRAINED = {"untrained": "ours"}
@@ -51,7 +70,6 @@ UNTRAINED = {"untrained": "ours"}
 LEFT_OUT = []
 if config.get("methods"):
     # here alone, because it loads torch
-    from genossl.errors import InputError
     from genossl.recipe import compared
 
     try:
@@ -105,8 +123,10 @@ FINETUNE = {
 }
 JOBS = {
     "ingest_threads": 2,
+    "tracked_genomes": 5000,
     "pretrain_threads": 1,
     "ranks": 1,
+    "nodes": 1,
     "embed_parts": 8,
     "probe_threads": 2,
     "device": "auto",
@@ -116,12 +136,27 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-# how pretraining is started where several processes train together
-TORCHRUN = (
-    f"torchrun --standalone --nproc-per-node {JOBS['ranks']} --no-python "
-    if JOBS["ranks"] > 1
-    else ""
-)
+# In shell lines as {JOBS[...]} and {TORCHRUN}: an f-string's value is the rule's code, whose change would train again.
+# How pretraining is started where several processes train together, and what a cluster is asked for
+RANKS = JOBS["ranks"] // JOBS["nodes"]  # of one node
+TORCHRUN = f"--nproc-per-node {RANKS} --no-python "
+if JOBS["nodes"] > 1:
+    # with mpi the job is no step of srun by itself; its shell is on the first node, where the ranks meet
+    TORCHRUN = (
+        f"srun --nodes {JOBS['nodes']} --ntasks {JOBS['nodes']} --ntasks-per-node 1"
+        f" --cpus-per-task {JOBS['pretrain_threads'] * RANKS} --kill-on-bad-exit=1"
+        f" torchrun --nnodes {JOBS['nodes']} --rdzv-backend c10d"
+        " --rdzv-id ${SLURM_JOB_ID:?is not set, but jobs.nodes needs Slurm}"
+        f" --rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 20000)) {TORCHRUN}"
+    )
+    PLACES = dict(mpi="srun", nodes=JOBS["nodes"], tasks=JOBS["nodes"], tasks_per_gpu=0)
+    # of each node, where --gpus would be of the whole job
+    PLACES |= dict(gres=f"gpu:{RANKS}") if JOBS["gpu"] else {}
+else:
+    TORCHRUN = f"torchrun --standalone {TORCHRUN}" if RANKS > 1 else ""
+    # without nodes=1 a cluster may give one GPU of each of two nodes
+    PLACES = dict(nodes=1, gpu=JOBS["gpu"])
+ONE_GPU = dict(nodes=1, gpu=min(1, JOBS["gpu"]))
 # whose vectors of all genomes are wanted, and in how many parts
 EMBEDDED = config.get("embedded") or []
 PARTS = min(JOBS["embed_parts"], len(GENOMES))
@@ -147,6 +182,11 @@ CLUSTERED = [
     if (config.get("cluster") or {}).get("algorithms")
     and settings.get("kind", "classes") == "classes"
 ]
+
+
+def memory(mb):
+    """MB of a job, doubled at the second attempt and at the third; 350 of them are Snakemake's own."""
+    return lambda wildcards, attempt: (350 + mb) * 2 ** min(attempt - 1, 2)
 
 
 def encoder_spec(name, weights):

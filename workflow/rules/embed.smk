@@ -20,15 +20,14 @@ rule embed:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=min(1, JOBS["gpu"]),
-        nodes=1,
-        mem_mb=JOBS["mem_mb"],
+        **ONE_GPU,
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
     shell:
         "genossl --quiet embed {input.encoder:q} {input.labels:q} --sequences {input.store:q} --out {output.vectors:q}"
-        f" --device {JOBS['device']}"
+        " --device {JOBS[device]}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
 
 
@@ -51,7 +50,7 @@ rule embed_baseline:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         encoder=lambda wildcards, input: encoder_spec(wildcards.baseline, input.run),
@@ -79,14 +78,13 @@ rule embed_genomes:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=min(1, JOBS["gpu"]),
-        nodes=1,
-        mem_mb=JOBS["mem_mb"],
+        **ONE_GPU,
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=JOBS["runtime"],
     params:
         encoder=lambda wildcards, input: encoder_spec(wildcards.embedded, input.run),
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
     shell:
         "genossl --quiet embed {params.encoder:q} {input.store:q} --out {output.vectors:q}"
-        f" --part {{wildcards.part}}/{PARTS} --device {JOBS['device']}"
+        " --part {wildcards.part}/{PARTS} --device {JOBS[device]}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

@@ -21,9 +21,8 @@ rule finetune:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        gpu=min(1, JOBS["gpu"]),
-        nodes=1,
-        mem_mb=JOBS["mem_mb"],
+        **ONE_GPU,
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=JOBS["runtime"],
     params:
         # a run's weights: its folder
@@ -37,5 +36,5 @@ rule finetune:
     shell:
         "genossl --quiet finetune {params.model:q} {input.labels:q} --sequences {input.store:q}"
         " --kind {params.kind:q} --out {output.predictions:q}"
-        f" --device {JOBS['device']}"
+        " --device {JOBS[device]}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

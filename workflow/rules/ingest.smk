@@ -5,11 +5,12 @@
 rule ingest:
     input:
         sheet=config["genomes"],
-        genomes=[Path(config["genomes"]).parent / path for path in GENOMES["path"]],
-        features=[
+        # every job looks at every input, so that of very many genomes only the sheet is one
+        files=[
             Path(config["genomes"]).parent / path
-            for path in GENOMES.get("features", [])
-            if path
+            for column in ("path", "features")
+            for path in GENOMES.get(column, [])
+            if path and len(GENOMES) <= JOBS["tracked_genomes"]
         ],
     output:
         store=directory(f"{RESULTS}/store"),
@@ -21,7 +22,7 @@ rule ingest:
         "../envs/genossl.yaml"
     threads: JOBS["ingest_threads"]
     resources:
-        mem_mb=lambda wildcards, threads: 500 + 500 * threads,
+        mem_mb=memory(150 + 500 * JOBS["ingest_threads"]),
         runtime=60,
     params:
         settings=lambda wildcards: json.dumps(

@@ -19,20 +19,18 @@ rule pretrain:
     retries: JOBS["max_resubmissions"] if workflow.is_main_process else 0
     conda:
         "../envs/genossl.yaml"
-    threads: JOBS["pretrain_threads"] * JOBS["ranks"]
+    threads: JOBS["pretrain_threads"] * RANKS
     resources:
-        gpu=JOBS["gpu"],
-        nodes=1,
-        mem_mb=JOBS["mem_mb"] * JOBS["ranks"],
+        **PLACES,
+        # of each node, and the same at each attempt: that it is started again says nothing of its memory
+        mem_mb=350 + JOBS["mem_mb"] * RANKS,
         runtime=JOBS["runtime"],
-        time_limit=JOBS["runtime"] - JOBS["stop_margin"],
     params:
         settings=lambda wildcards: json.dumps(RUNS[wildcards.run], sort_keys=True),
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
-        f"{TORCHRUN}"
-        "genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
-        f" --device {JOBS['device']}"
-        f" --threads {JOBS['pretrain_threads']}"
-        " --time-limit {resources.time_limit} > {log:q} 2>&1"
+        "{TORCHRUN}genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        " --device {JOBS[device]}"
+        " --threads {JOBS[pretrain_threads]}"
+        " --time-limit $(({resources.runtime} - {JOBS[stop_margin]})) > {log:q} 2>&1"

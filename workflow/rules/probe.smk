@@ -30,7 +30,7 @@ rule probe:
         "../envs/genossl.yaml"
     threads: JOBS["probe_threads"]
     resources:
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         predictions=lambda wildcards, input: [

@@ -27,7 +27,7 @@ rule report:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=30,
     params:
         results=lambda wildcards, output: Path(output.html).parent,

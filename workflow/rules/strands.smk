@@ -18,7 +18,8 @@ rule strands:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=JOBS["mem_mb"],
+        **ONE_GPU,
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=60,
     params:
         encoders=list(STRANDED.values()),
@@ -38,5 +39,5 @@ rule strands:
         ),
     shell:
         "genossl --quiet strands {params.encoders:q} --labels {input.labels:q} --sequences {input.store:q}"
-        f" --out {{output.table:q}} --device {JOBS['device']}"
+        " --out {output.table:q} --device {JOBS[device]}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

@@ -19,7 +19,7 @@ rule tasks:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        mem_mb=JOBS["mem_mb"],
+        mem_mb=memory(JOBS["mem_mb"]),
         runtime=60,
     params:
         # a folder's own time says nothing of its files, so that these are the input
