@@ -212,7 +212,10 @@ def spare(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) ->
 
 
 def clear(outputs: Iterable[str | Path]) -> None:
-    """Remove files that are about to be written together, so that none stands beside one of another run."""
+    """Remove what is about to be written beside a file, before that is replaced: none stands beside another run's.
+
+    The file itself is replaced and never gone, so that another process that has just written it can read it.
+    """
     for path in map(Path, outputs):
         with disk(path):
             path.unlink(missing_ok=True)
