@@ -24,7 +24,7 @@ PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' 
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts bench peers test test-slow fuzz audit check format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow faults fuzz audit check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -61,8 +61,13 @@ $(PEERS_READY): benchmarks/peers.txt
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest
 
-test-slow: $(READY)  ## the tests that take minutes each
+test-slow: $(READY)  ## the tests that take minutes each: faults (docs/reliability.md), whole workflows, planted truths (under an hour)
 	$(RUN) python -m pytest -m slow --timeout 3600
+
+faults: $(READY)  ## kills, full disks, damaged files and the like, counted (docs/reliability.md; under half an hour)
+	mkdir -p results && rm -f results/faults.jsonl
+	$(RUN) GENOSSL_FAULTS=results/faults.jsonl python -m pytest tests/faults -m "slow or not slow" --timeout 3600
+	@$(RUN) python tests/faults/tally.py results/faults.jsonl
 
 fuzz: $(READY)  ## look for inputs that crash a reader, guided by coverage (SECONDS per target; 60)
 	@test -d $(FUZZ)/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \

@@ -620,12 +620,17 @@ def retrieve(
 
 
 @cli.command(epilog=EPILOG, cls=Verb)
-@click.argument("config_file", type=PATH, metavar="CONFIG.YAML")
-def check(config_file: Path) -> None:
-    """Check a workflow's configuration and sheets; name every mistake at once."""
+@click.argument("path", type=PATH, metavar="CONFIG.YAML|ARTEFACT")
+def check(path: Path) -> None:
+    """Check a workflow's configuration and sheets, or an artefact; name every mistake at once.
+
+    ARTEFACT is a store, a run, or a file with its .provenance.json beside it: it and all that it was made of are read
+    again, and what is damaged or has changed since is named.
+    """
     from genossl.verbs import check as verb
 
-    for line in verb.run(config_file):
+    made = path.is_dir() or path.with_name(f"{path.name}.provenance.json").is_file()
+    for line in verb.artefact(path) if made else verb.run(path):
         click.echo(line)
 
 
@@ -717,7 +722,7 @@ def rerun(artefact: Path, out: Any) -> None:
     from genossl.verbs import rerun as verb
 
     made = verb.run(artefact)
-    for note in made.notes:
+    for note in (*made.changed, *made.versions):
         click.echo(f"genossl: {note}", err=True)
     words = _command(made.verb, made.given | ({"out": out} if out else {}), made.settings)
     if made.ranks > 1:

@@ -11,6 +11,18 @@ class InputError(Exception):
     """The user's mistake, in one sentence: where, what was found, what was expected. The command line exits with 2."""
 
 
+class DiskError(InputError):
+    """A disk that does not take what is written: full, read-only, gone. The same command may work later."""
+
+
+class Diverged(InputError, FloatingPointError):
+    """Training came upon numbers that are not finite; other settings are the user's answer."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
 class Stopped(Exception):
     """Training stopped early and can go on: everything needed is saved. The command line exits with 75."""
 

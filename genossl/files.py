@@ -16,16 +16,19 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from genossl.errors import InputError
+from genossl import lock
+from genossl.errors import DiskError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", "pyfaidx", "snakemake")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STALE = 7 * 86400  # seconds after which what a process of another machine has not written to is nobody's
+_open: set[str] = set()  # temporary files and folders of this process
 quiet = False  # set by the command line's --quiet
 
 
@@ -56,19 +62,60 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise _failed(path, error) from error
+
+
+def _failed(path: Path, error: OSError) -> DiskError:
+    told = error.strerror or str(error)
+    if error.errno not in FULL:
+        return DiskError(f"{path}: cannot be written ({told})")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    return DiskError(f"{path}: cannot be written, {told} ({shutil.disk_usage(there).free / 1e6:,.1f} MB free)")
+
+
+def _temporary(path: Path) -> str:
+    """What the temporary names of `path` begin with: they tell who writes."""
+    return f".{path.name}.{lock.here()}-{os.getpid()}-"
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove what killed writers left of files and folders whose names begin so; a living one's stays."""
+    for entry in os.scandir(folder.absolute()):
+        found = re.fullmatch(r"\.(.+)\.([0-9a-f]{8})-(\d+)-\w+", entry.name)
+        if not found or not found[1].startswith(name) or entry.path in _open:
+            continue
+        with contextlib.suppress(OSError):
+            if found[2] == lock.here():
+                dead = int(found[3]) == os.getpid() or lock.born(int(found[3])) is None
+            else:  # of another machine, whose processes cannot be asked
+                dead = time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE
+            if dead and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif dead:
+                os.unlink(entry.path)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder, whose name is gone before its files are."""
+    old = path.with_name(_temporary(path) + secrets.token_hex(4))
+    with contextlib.suppress(OSError):  # another process was faster, or it cannot be written and nor need it be
+        os.rename(path, old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its name at a clean exit and vanishes otherwise.
 
-    Raises InputError where the folder cannot be written.
+    Raises DiskError where the folder cannot be written. What the provenance beside `path` says is of the file that it
+    replaces, so that goes first.
     """
     path = Path(path)
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        sweep(path.parent, path.name)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent.absolute(), prefix=_temporary(path))
+    _open.add(temporary)
     try:
         encoding = None if "b" in mode else "utf-8"
         with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as stream:
@@ -78,6 +125,7 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 os.fsync(stream.fileno())
         with disk(path):
             os.chmod(temporary, 0o666 & ~_umask())
+            path.with_name(f"{path.name}.provenance.json").unlink(missing_ok=True)
             os.replace(temporary, path)
             _sync_folder(path.parent)
     except BaseException as error:
@@ -85,6 +133,8 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.unlink(temporary)
         _refuse_full(path, error)
         raise
+    finally:
+        _open.discard(temporary)
 
 
 @contextlib.contextmanager
@@ -93,33 +143,60 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        sweep(path.parent, path.name)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent.absolute(), prefix=_temporary(path)))
+    _open.add(str(temporary))
     try:
         yield temporary
-        for file in temporary.iterdir():
-            if file.is_file():
-                with open(file, "rb") as stream:
-                    os.fsync(stream.fileno())
-        os.chmod(temporary, 0o777 & ~_umask())
-        old = None
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / "old")
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-        if old:
-            shutil.rmtree(old)
+        with disk(path):
+            for folder, _, names in os.walk(temporary, topdown=False):
+                for name in names:
+                    with open(Path(folder, name), "rb") as stream:
+                        os.fsync(stream.fileno())
+                _sync_folder(Path(folder))
+            os.chmod(temporary, 0o777 & ~_umask())
+            _take_place(temporary, path)
+            _sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         _refuse_full(path, error)
         raise
+    finally:
+        _open.discard(str(temporary))
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Rename over a folder, which rename refuses where there is one; of several at once the last stays."""
+    for left in reversed(range(100)):
+        try:
+            os.replace(temporary, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not left:
+                raise
+            discard(path)
 
 
 def _refuse_full(path: Path, error: BaseException) -> None:
     """A disk that is full is the user's to mend, wherever in the writing it shows."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        free = shutil.disk_usage(path.parent).free
-        raise InputError(f"{path}: cannot be written, {error.strerror} ({free / 1e6:,.0f} MB free)") from error
+    if isinstance(error, OSError) and error.errno in FULL:
+        raise _failed(path, error) from error
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """The same with a checksum of itself, for a description that others rely on."""
+    plain = json.loads(json.dumps(value, default=_plain))
+    return {**plain, "seal": _seal(plain)}
+
+
+def check_seal(path: Path, value: dict[str, Any]) -> None:
+    """Raises InputError where what was read from `path` is not what was written."""
+    if value.get("seal") != _seal({name: part for name, part in value.items() if name != "seal"}):
+        raise InputError(f"{path}: is damaged, its content does not fit its own checksum")
+
+
+def _seal(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: str | Path) -> str:
@@ -134,6 +211,13 @@ def spare(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) ->
     for path in map(Path, outputs):
         if path.resolve() in read:
             raise InputError(f"{path}: is read, and would be written over; choose another --out")
+
+
+def clear(outputs: Iterable[str | Path]) -> None:
+    """Remove files that are about to be written together, so that none stands beside one of another run."""
+    for path in map(Path, outputs):
+        with disk(path):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from genossl import methods, recipe
+from genossl.cli import cli
 from genossl.errors import InputError
-from genossl.verbs import check
+from genossl.verbs import check, embed
 
 GOOD = """
 collection: tiny
@@ -325,3 +329,64 @@ def test_a_file_that_snakemake_would_take_for_a_pattern(folder: Path) -> None:
     Path("a{x}.fa").write_text(">a\nACGT\n")
     Path("genomes.tsv").write_text("genome\tpath\na\ta{x}.fa\n")
     assert "a{x}.fa: Snakemake reads { } < > in a file's name as a pattern; rename it" in complaint(GOOD)
+
+
+# ---- an artefact, and what it was made of
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A store, by the command line, of a sheet with a genome and its genes."""
+    (tmp_path / "a.fa").write_text(">c\nACGTACGTACGT\n")
+    (tmp_path / "a.gff").write_text("##gff-version 3\nc\tx\tgene\t1\t9\t.\t+\t.\tID=g\n")
+    (tmp_path / "genomes.tsv").write_text("genome\tpath\tfeatures\na\ta.fa\ta.gff\n")
+    done = CliRunner().invoke(cli, ["ingest", str(tmp_path / "genomes.tsv"), "--out", str(tmp_path / "store")])
+    assert done.exit_code == 0, done.output
+    return tmp_path
+
+
+def test_a_store_that_is_what_it_was(made: Path) -> None:
+    done = CliRunner().invoke(cli, ["check", str(made / "store")])
+    assert done.exit_code == 0
+    assert "store: 12 bases and all tables are as they were written" in done.output
+    assert "store: what it was made of has not changed since" in done.output
+
+
+@pytest.mark.parametrize("file", ["a.fa", "a.gff", "genomes.tsv"])
+def test_an_input_that_has_changed_since_is_named(made: Path, file: str) -> None:
+    path, before = made / file, (made / file).stat()
+    path.write_text(path.read_text().replace("g", "t").replace("CG", "GC"))
+    os.utime(path, (before.st_atime, before.st_mtime - 1000))  # older than the store: no time tells
+    with pytest.raises(InputError, match=rf"\S+{file}: the input .+ has changed since"):
+        check.artefact(made / "store")
+    path.unlink()
+    with pytest.raises(InputError, match=rf"\S+{file}: the input .+ is not there"):
+        check.artefact(made / "store")
+
+
+@pytest.mark.parametrize("file", ["tokens.bin", "contigs.tsv", "genomes.tsv", "features.tsv", "store.json"])
+def test_a_file_of_a_store_that_was_changed_is_named(made: Path, file: str) -> None:
+    raw = bytearray((made / "store" / file).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (made / "store" / file).write_bytes(raw)
+    with pytest.raises(InputError, match=f"{file}: (differs|is damaged)"):
+        check.artefact(made / "store")
+
+
+def test_a_run_and_an_embedding(tiny_run: Path, tiny_store: Path, tmp_path: Path) -> None:
+    assert len(check.artefact(tiny_run)) == 2
+    embed.run("kmer:2", tiny_store, tmp_path / "x.npy", embed.Settings())
+    done = CliRunner().invoke(cli, ["check", str(tmp_path / "x.npy")])
+    assert (done.exit_code, done.output) == (
+        0,
+        f"{tmp_path / 'x.npy'}: what it was made of has not changed since\n",
+    )
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "encoder.safetensors").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"encoder\.safetensors: is damaged"):
+        check.artefact(run)
+
+
+def test_a_folder_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no \.provenance\.json beside it"):
+        check.artefact(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import TINY
 
+from genossl import files
 from genossl.errors import InputError
 from genossl.model import checkpoint
 from genossl.model.encoder import Encoder, Settings
@@ -34,7 +35,10 @@ def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 
 def edit(path: Path, **change: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    """As somebody would who knows of the seal."""
+    about = json.loads(path.read_text()) | change
+    about.pop("seal")
+    path.write_text(json.dumps(files.sealed(about)))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def test_a_description_that_does_not_fit_is_refused(folder: Path) -> None:
     path = folder / "encoder.json"
     good = path.read_text()
     for change, message in (
-        ({"format": 2}, "encoder.json: format 2; this genossl reads format 1"),
+        ({"format": 1}, "encoder.json: format 1; this genossl reads format 2"),
         ({"settings": SMALL | {"context": 5}}, "does not fit encoder.json"),
         ({"settings": SMALL | {"colour": 5}}, "encoder.json settings.colour: unknown key"),
         ({"settings": SMALL | {"k": 99}}, "encoder.json settings: k must be from 1 to 8"),
@@ -116,13 +120,23 @@ def save(folder: Path, *steps: int, **identity: object) -> None:
 
 def test_the_newest_state_wins_and_two_are_kept(tmp_path: Path) -> None:
     assert checkpoint.load_state(tmp_path, {}) is None
-    (tmp_path / ".step-000000001.left").mkdir()  # of a writer that was killed
     save(tmp_path, 9, 10, 200, 1000, seed=1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000200", "step-000001000"]
     state = checkpoint.load_state(tmp_path, {"seed": 1})
     assert state is not None
     assert state["step"] == 1000
     assert state["w"].tolist() == [1000] * 3
+
+
+def test_no_more_are_kept_after_kills_but_never_fewer_than_can_be_read(tmp_path: Path) -> None:
+    save(tmp_path, 1, 2, seed=1)
+    shutil.copytree(tmp_path / "step-000000002", tmp_path / "step-000000003")
+    damage(tmp_path / "step-000000003", "cut")
+    shutil.copytree(tmp_path / "step-000000003", tmp_path / "step-000000004")
+    state = checkpoint.load_state(tmp_path, {"seed": 1})
+    assert state is not None
+    assert state["step"] == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000002", "step-000000003", "step-000000004"]
 
 
 def damage(state: Path, how: str) -> None:
@@ -180,8 +194,8 @@ def test_a_state_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
     save(tmp_path, 1)
     folder = tmp_path / "step-000000001"
     torch.save({"step": np.random.default_rng(0)}, folder / "state.pt")
-    edit(folder / "manifest.json", sha256=checkpoint.files.sha256(folder / "state.pt"))
-    with pytest.raises(Exception, match=r"[Ww]eights"):
+    edit(folder / "manifest.json", sha256=files.sha256(folder / "state.pt"))
+    with pytest.raises(InputError, match=r"state\.pt: cannot be read by torch .*[Ww]eights"):
         checkpoint.load_state(tmp_path, {})
 
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -20,7 +21,7 @@ import pandas as pd
 import pytest
 
 from genossl import files
-from genossl.errors import InputError
+from genossl.errors import DiskError, InputError
 
 
 def names(folder: Path) -> list[str]:
@@ -78,7 +79,128 @@ def test_a_kill_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)])
     assert done.returncode == -signal.SIGKILL
-    assert all(name.startswith((".x.", ".folder.")) for name in names(tmp_path))
+    assert [name.split(".")[1] for name in names(tmp_path)] == ["folder", "x"]
+    with files.atomic(tmp_path / "x"), files.new_folder(tmp_path / "folder"):
+        assert len(names(tmp_path)) == 2, "what the dead left is still there"
+    assert names(tmp_path) == ["folder", "x"]
+
+
+def test_what_the_living_write_is_left_alone(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from genossl.files import atomic, new_folder
+        with atomic(sys.argv[1] + "/x", "w") as stream, new_folder(sys.argv[1] + "/folder") as new:
+            print("open", flush=True)
+            stream.write(sys.stdin.readline())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout
+    assert other.stdout.readline() == "open\n"
+    with files.atomic(tmp_path / "x", "w") as stream, files.new_folder(tmp_path / "folder"):
+        with files.atomic(tmp_path / "x", "w") as inner:  # nor what this process writes
+            inner.write("inner")
+        stream.write("mine")
+    assert (tmp_path / "x").read_text() == "mine"
+    other.communicate("theirs")
+    assert other.returncode == 0
+    assert (tmp_path / "x").read_text() == "theirs"
+    assert names(tmp_path) == ["folder", "x"]
+
+
+def test_what_another_machine_writes_is_swept_after_a_week(tmp_path: Path) -> None:
+    young, old, user = (tmp_path / name for name in (".x.00000000-1-abc", ".x.00000000-2-abc", ".x.backup"))
+    for path in (young, old, user):
+        path.write_text("")
+    os.utime(old, (0, 0))
+    with files.atomic(tmp_path / "x"):
+        pass
+    assert names(tmp_path) == [young.name, user.name, "x"]
+
+
+def test_everything_is_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only protection from a power failure: contents, then folder, then the name, then the folder it stands in."""
+    order: list[str] = []
+
+    def seen(name: str) -> None:
+        plain = getattr(os, name)
+
+        def call(*given: Any) -> Any:
+            path = os.readlink(f"/proc/self/fd/{given[0]}") if name == "fsync" else str(given[1])
+            at = Path(path).relative_to(tmp_path).parts
+            order.append(f"{name} {'/'.join('new' if part.startswith('.') else part for part in at)}")
+            return plain(*given)
+
+        monkeypatch.setattr(os, name, call)
+
+    seen("fsync")
+    seen("replace")
+    with files.new_folder(tmp_path / "folder") as new:
+        (new / "deep").mkdir()
+        (new / "deep" / "y").write_text("")
+        (new / "z").write_text("")
+    assert order == ["fsync new/deep/y", "fsync new/deep", "fsync new/z", "fsync new", "replace folder", "fsync "]
+    order.clear()
+    with files.atomic(tmp_path / "x"):
+        pass
+    assert order == ["fsync new", "replace x", "fsync "]
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_disk_that_fails_at_any_call_is_named_and_nothing_is_said_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    plain, told = getattr(os, name), []
+
+    def write() -> None:
+        with files.new_folder(tmp_path / "folder") as new:
+            files.write_json(new / "y.json", 1)
+        files.write_json(tmp_path / "x.json", 1)
+
+    for n in range(20):
+        calls = iter(range(100))
+
+        def call(*given: Any, n: int = n, calls: Any = calls) -> Any:
+            if next(calls) == n:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return plain(*given)
+
+        monkeypatch.setattr(os, name, call)
+        try:
+            write()
+        except DiskError as error:
+            told.append(str(error))
+            assert not [path for path in names(tmp_path) if path.startswith(".")]
+        else:
+            break
+    assert len(told) == {"fsync": 7, "replace": 4}[name]  # a folder of the turn before is replaced by two
+    sentence = r".*(x\.json|y\.json|folder): cannot be written \(Input/output error\)"
+    assert all(re.fullmatch(sentence, line) for line in told)
+
+
+def test_the_provenance_of_a_file_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "x.npy.provenance.json").write_text("of the old one")
+    with files.atomic(tmp_path / "x.npy"):
+        assert (tmp_path / "x.npy.provenance.json").exists()
+    assert names(tmp_path) == ["x.npy"]
+
+
+def test_of_several_who_write_one_folder_the_last_stays(tmp_path: Path) -> None:
+    with files.new_folder(tmp_path / "folder") as first:
+        (first / "y").write_text("first")
+        with files.new_folder(tmp_path / "folder") as second:
+            (second / "y").write_text("second")
+    assert names(tmp_path) == ["folder"]
+    assert (tmp_path / "folder" / "y").read_text() == "first"
+
+
+def test_a_seal_tells_any_change(tmp_path: Path) -> None:
+    value = files.sealed({"a": (1, 2.5), "b": {"c": Path("x")}, "d": None})
+    files.write_json(tmp_path / "x.json", value)
+    files.check_seal(tmp_path / "x.json", files.read_json(tmp_path / "x.json"))
+    for change in ({"a": [1, 2.0]}, {"e": 1}, {"b": {}}, {"seal": None}):
+        with pytest.raises(InputError, match=r"x\.json: is damaged, its content does not fit its own checksum"):
+            files.check_seal(tmp_path / "x.json", value | change)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])

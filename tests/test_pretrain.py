@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from click.testing import CliRunner
 
 from genossl import config, files, methods
 from genossl.cli import cli
-from genossl.errors import InputError, Stopped
+from genossl.errors import DiskError, InputError, Stopped
 from genossl.evaluation import runs
 from genossl.genome import windows
 from genossl.genome.store import TokenStore
@@ -375,6 +377,141 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_terms(data, unbro
     assert not (out / "encoder.json").exists()
     pretrain.run(data, out, often)
     assert weights(out) == weights(unbroken)
+
+
+def test_a_run_that_fails_at_the_same_step_again_is_not_started_a_third_time(data, tmp_path, monkeypatch):
+    plain, steps = SGN.after_step, []
+
+    def after_step(self, progress):
+        steps.append(round(progress * 40))
+        if steps[-1] == 26:
+            next(self.parameters()).data.fill_(float("nan"))
+        return plain(self, progress)
+
+    monkeypatch.setattr(SGN, "after_step", after_step)
+    often = settings(checkpoint_every=8, log_every=1)
+    for first in (1, 25):
+        with pytest.raises(FloatingPointError, match="a weight is not finite after step 26"):
+            pretrain.run(data, tmp_path / "run", often)
+        assert steps == list(range(first, 27))
+        steps.clear()
+    with pytest.raises(InputError, match=r"2 starts failed at the same step, .*after step 26; .* delete this folder"):
+        pretrain.run(data, tmp_path / "run", often)
+    assert not steps
+    monkeypatch.setattr(SGN, "after_step", plain)
+    (tmp_path / "run" / "state" / "failed.json").unlink()
+    pretrain.run(data, tmp_path / "run", often)
+
+
+def test_other_settings_after_a_failure_are_another_run(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(SGN, "after_step", lambda self, _: next(self.parameters()).data.fill_(float("nan")))
+        for _ in range(2):
+            with pytest.raises(FloatingPointError):
+                pretrain.run(data, tmp_path / "run", settings(log_every=1))
+    pretrain.run(data, tmp_path / "run", settings(log_every=1, lr=0.002))
+
+
+def full_at(calls: set[int], monkeypatch) -> None:
+    """Saves that find no room, by their number."""
+    plain, count = checkpoint.save_state, iter(range(1, 1000))
+
+    def save_state(*given):
+        if next(count) in calls:
+            raise files._failed(given[0], OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        plain(*given)
+
+    monkeypatch.setattr(checkpoint, "save_state", save_state)
+
+
+def test_a_full_disk_is_borne_as_long_as_it_may_pass(data, unbroken, tmp_path, monkeypatch, caplog):
+    full_at({2, 3, 5, 6}, monkeypatch)
+    pretrain.run(data, tmp_path / "run", settings(checkpoint_every=5))
+    assert_same_run(tmp_path / "run", unbroken)
+    told = [record.message for record in caplog.records if "was not saved" in record.message]
+    assert [line.split(" (")[-1] for line in told] == [f"failure {n}, it stops at 3 in a row)" for n in (1, 2, 1, 2)]
+    assert "step 10 was not saved, " in told[0]
+    assert "No space left on device" in told[0]
+
+
+def test_a_disk_that_stays_full_stops_the_run_and_keeps_its_state(data, unbroken, tmp_path, monkeypatch):
+    full_at({3, 4, 5}, monkeypatch)
+    loop = settings(checkpoint_every=5)
+    with pytest.raises(DiskError, match=r"step 25 was not saved, .*No space left .*; training stops, the states befo"):
+        pretrain.run(data, tmp_path / "run", loop)
+    states = sorted(path.name for path in (tmp_path / "run" / "state").glob("step-*"))
+    assert states == ["step-000000005", "step-000000010"]
+    pretrain.run(data, tmp_path / "run", loop)
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+def test_a_stop_that_cannot_be_saved_is_no_stop_to_go_on_from(data, tmp_path, monkeypatch):
+    full_at({1}, monkeypatch)
+    with pytest.raises(DiskError, match="step 1 was not saved"):
+        pretrain.run(data, tmp_path / "run", SMALL, pretrain.Jobs(time_limit=1e-9))
+
+
+def test_lines_of_the_log_wait_for_a_full_disk(tmp_path):
+    journal = pretrain._Journal(tmp_path / "log.tsv", 0)
+    line = dict.fromkeys(COLUMNS)
+    journal.write([line | {"step": 1}])
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "log.tsv").stat().st_size + 5, resource.RLIM_INFINITY))
+    try:
+        journal.write([line | {"step": 2}])  # five of its bytes fit
+        with pytest.raises(DiskError, match=r"log\.tsv: cannot be written"):
+            journal.sync()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.write([line | {"step": 3}])
+    rest = "\t" * (len(COLUMNS) - 1)
+    assert (tmp_path / "log.tsv").read_text() == "\n".join(["\t".join(COLUMNS), *(f"{n}{rest}" for n in (1, 2, 3)), ""])
+
+
+def test_two_in_one_folder_the_second_is_refused_and_the_first_goes_on(data, unbroken, tmp_path, monkeypatch):
+    refused = []
+
+    def after_step(self, progress):
+        if progress == 0.5:
+            with pytest.raises(InputError, match=rf"process {os.getpid()} on .* is at work here") as found:
+                pretrain.run(data, tmp_path / "run", SMALL)
+            refused.append(found)
+
+    monkeypatch.setattr(SGN, "after_step", after_step)
+    pretrain.run(data, tmp_path / "run", SMALL)
+    assert len(refused) == 1
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), "the processor's"])
+def test_too_little_memory_is_said_with_what_to_lower(data, tmp_path, monkeypatch, error):
+    def loss(self, views):
+        if isinstance(error, str):
+            torch.empty(10**15)
+        raise error
+
+    monkeypatch.setattr(SGN, "loss", loss)
+    with pytest.raises(InputError, match=r"out of memory on cpu; lower pretrain\.batch \(16\), the length of"):
+        pretrain.run(data, tmp_path / "run", SMALL)
+
+
+def test_another_number_of_threads_is_refused_on_a_cpu(data, tmp_path):
+    with pytest.raises(Stopped):
+        pretrain.run(data, tmp_path / "run", SMALL, pretrain.Jobs(time_limit=1e-9))
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(InputError, match=rf"saved with threads = {before}, this run has {before + 1}"):
+            pretrain.run(data, tmp_path / "run", SMALL, pretrain.Jobs(threads=before + 1))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_store_with_a_changed_byte_is_not_learnt_from(tmp_path):
+    folder = planted.store(tmp_path / "store", genomes())
+    raw = bytearray((folder / "tokens.bin").read_bytes())
+    raw[12345] ^= 1
+    (folder / "tokens.bin").write_bytes(raw)
+    with pytest.raises(InputError, match=r"tokens\.bin: differs from what ingest wrote \(sha256\); rebuild the store"):
+        pretrain.run(folder, tmp_path / "run", SMALL)
 
 
 def test_weights_that_are_not_finite_are_never_saved(data, tmp_path, monkeypatch):

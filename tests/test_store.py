@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genossl import files
 from genossl.errors import InputError
 from genossl.genome.alphabet import encode
 from genossl.genome.store import FORMAT, TokenStore, Writer
@@ -136,6 +137,10 @@ def test_wrong_size(folder: Path) -> None:
 
 def test_missing_column(folder: Path) -> None:
     (folder / "genomes.tsv").write_text("genome\tsplat\ng1\t\n")
+    meta = json.loads((folder / "store.json").read_text())
+    meta["sha256"]["genomes.tsv"] = files.sha256(folder / "genomes.tsv")
+    meta.pop("seal")
+    (folder / "store.json").write_text(json.dumps(files.sealed(meta)))
     with pytest.raises(InputError, match=r"genomes\.tsv: has no column split"):
         TokenStore.open(folder)
 
@@ -146,9 +151,25 @@ def test_changed_byte(folder: Path) -> None:
         TokenStore.open(folder).verify()
 
 
-@pytest.mark.parametrize("wrong", [b"g1\tc\tsix\t6\t2\tg1.fa\t0", b"g1\tc\t0\t" + b"9" * 30 + b"\t2\tx\t0", b"\xff\tc"])
-def test_a_damaged_table(folder: Path, wrong: bytes) -> None:
-    header = (folder / "contigs.tsv").read_bytes().split(b"\n")[0]
-    (folder / "contigs.tsv").write_bytes(header + b"\n" + wrong + b"\n")
-    with pytest.raises(InputError, match=r"contigs\.tsv: is damaged"):
+def test_one_changed_byte_is_found_by_whoever_reads_it(folder: Path) -> None:
+    whole = (folder / "tokens.bin").read_bytes()
+    store = TokenStore.open(folder)
+    last = len(store.contigs) - 1
+    changed = bytearray(whole)
+    changed[int(store.contigs.offset[last])] ^= 1
+    (folder / "tokens.bin").write_bytes(changed)
+    store = TokenStore.open(folder)
+    assert len(store.whole(0)) == store.contigs.length[0]
+    with pytest.raises(InputError, match=r"tokens\.bin: contig .* differs from what ingest wrote"):
+        store.whole(last)
+    with pytest.raises(InputError, match=r"tokens\.bin: differs"):
+        store.verify()
+
+
+@pytest.mark.parametrize("name", ["contigs.tsv", "genomes.tsv", "store.json"])
+def test_a_changed_table_is_found_when_the_store_is_opened(folder: Path, name: str) -> None:
+    raw = (folder / name).read_bytes()
+    (folder / name).write_bytes(raw.replace(b"g1", b"g7", 1) if b"g1" in raw else raw.replace(b"16", b"15", 1))
+    assert (folder / name).read_bytes() != raw
+    with pytest.raises(InputError, match=f"{name}: (differs|is damaged)"):
         TokenStore.open(folder)

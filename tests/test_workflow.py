@@ -132,6 +132,18 @@ def test_nothing_is_left_to_do(finished):
     assert planned(finished) == {}
 
 
+def test_a_genome_that_gives_way_to_an_older_file_is_read_again(finished):
+    path = finished / "data" / "alpha_train.fa"
+    before, stat = path.read_text(), path.stat()
+    try:
+        path.write_text(before.replace("A", "C", 1))
+        os.utime(path, (1, 1))
+        assert planned(finished)["ingest"] == 1
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def test_a_probe_setting_runs_probes_only(finished):
     config = (finished / "config.yaml").read_text()
     try:

@@ -92,8 +92,8 @@ def _of_contigs(store: TokenStore, part: tuple[int, int] | None) -> Iterator[tup
     c = store.contigs
     if part:
         c = c[c["genome"].isin(_genomes(store, part))]
-    for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
-        yield genome, contig, store.tokens[offset : offset + length]
+    for row, genome, contig in zip(c.index, c["genome"], c["contig"], strict=True):
+        yield genome, contig, store.whole(row)
 
 
 def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: int) -> Iterator[Item]:

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import read_json, sha256, tsv_line, write_json, write_tsv
+from genossl.files import check_seal, read_json, sealed, sha256, tsv_line, write_json, write_tsv
 from genossl.genome.alphabet import N
 
-FORMAT = 1
+FORMAT = 2
 CONTIGS = ("genome", "contig", "offset", "length", "n_N", "source", "sha256")
 FEATURES = (
     "genome", "contig", "start", "end", "strand", "type", "id", "product", "translation",
@@ -51,11 +51,14 @@ class TokenStore:
             raise InputError(f"{folder}: no token store (no store.json); make one: genossl ingest PATH --out {folder}")
         meta = read_json(folder / "store.json")
         found = meta.get("format") if isinstance(meta, dict) else None
-        if not isinstance(found, int) or found > FORMAT:
+        if found != FORMAT:
             raise InputError(
-                f"{folder / 'store.json'}: has format {found}, this version reads up to {FORMAT}; "
+                f"{folder / 'store.json'}: has format {found}, this version reads format {FORMAT}; "
                 f"rebuild the store with: genossl ingest PATH --out {folder}"
             )
+        check_seal(folder / "store.json", meta)
+        for name in ("contigs.tsv", "genomes.tsv"):
+            _same(folder, name, meta)
         path = folder / "tokens.bin"
         contigs = _table(folder / "contigs.tsv", CONTIGS, ("offset", "length", "n_N"))
         size, expected = _size(path), int(contigs.length.sum())
@@ -75,11 +78,21 @@ class TokenStore:
         if genome is not None:
             rows = rows[rows.genome == genome]
         if len(rows) == 1:
-            offset, length = int(rows.offset.iloc[0]), int(rows.length.iloc[0])
-            return self.tokens[offset : offset + length]
+            return self.whole(int(rows.index[0]))
         if rows.empty:
             raise InputError(f"{self.folder}: no contig {name!r}" + (f" in genome {genome!r}" if genome else ""))
         raise InputError(f"{self.folder}: contig {name!r} is in {len(rows)} genomes, expected one; say which genome")
+
+    def whole(self, row: int) -> np.ndarray:
+        """Tokens of the contig in a row of the table; InputError where they are not those that were written."""
+        at: Any = self.contigs.at
+        tokens = self.tokens[at[row, "offset"] : at[row, "offset"] + at[row, "length"]]
+        if hashlib.sha256(tokens.data).hexdigest() != at[row, "sha256"]:
+            raise InputError(
+                f"{self.folder / 'tokens.bin'}: contig {at[row, 'contig']!r} of genome {at[row, 'genome']!r} "
+                "differs from what ingest wrote (sha256); rebuild the store"
+            )
+        return tokens
 
     def select(self, splits: set[str]) -> np.ndarray:
         """Row numbers of the contigs whose genome's split is one of `splits`."""
@@ -90,19 +103,19 @@ class TokenStore:
         """Genes as FEATURES names them, 0-based and half-open; no row where no annotation came along."""
         path = self.folder / "features.tsv"
         numbers = ("start", "end", "phase")
-        if path.exists():
+        if "features.tsv" in self.meta["sha256"]:
+            _same(self.folder, "features.tsv", self.meta)
             return _table(path, FEATURES, numbers)
         return pd.DataFrame(columns=list(FEATURES), dtype=object).astype(dict.fromkeys(numbers, int))
 
     def checksum(self) -> str:
-        """SHA-256 that stands for tokens, contig table and features, as recorded when the store was written."""
+        """SHA-256 that stands for tokens and all tables, as recorded when the store was written."""
         return self.meta["checksum"]
 
     def verify(self) -> None:
         """Read everything again; raises InputError where a file differs from what was written."""
-        for name, expected in self.meta["sha256"].items():
-            if sha256(self.folder / name) != expected:
-                raise InputError(f"{self.folder / name}: differs from what ingest wrote (sha256); rebuild the store")
+        for name in self.meta["sha256"]:
+            _same(self.folder, name, self.meta)
 
 
 class Writer:
@@ -173,13 +186,19 @@ class Writer:
         write_tsv(self.folder / "genomes.tsv", genomes)
         if features is not None:
             write_tsv(self.folder / "features.tsv", features)
-        named = ("contigs.tsv", *(() if features is None else ("features.tsv",)))
+        named = ("contigs.tsv", "genomes.tsv", *(() if features is None else ("features.tsv",)))
         sums = {"tokens.bin": self._sum.hexdigest()} | {name: sha256(self.folder / name) for name in named}
         totals = {"contigs": self._contigs, "bases": self._end, "n_genomes": len(genomes)}
         checksum = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
-        write_json(
-            self.folder / "store.json", {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
-        )
+        about = {"format": FORMAT, **totals, "sha256": sums, "checksum": checksum, **meta}
+        write_json(self.folder / "store.json", sealed(about))
+
+
+def _same(folder: Path, name: str, meta: dict[str, Any]) -> None:
+    """Raises InputError where a file is not the one that was written."""
+    _size(folder / name)
+    if sha256(folder / name) != meta["sha256"].get(name):
+        raise InputError(f"{folder / name}: differs from what ingest wrote (sha256); rebuild the store")
 
 
 def _size(path: Path) -> int:
@@ -193,13 +212,7 @@ def _table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...] = ()) 
     """A table of the store, but for the numbers all strings: names may look like numbers, comments, missing values."""
     _size(path)
     types = collections.defaultdict(lambda: str, dict.fromkeys(numbers, np.int64))
-    try:
-        table = pd.read_csv(
-            path, sep="\t", dtype=types, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
-            encoding="utf-8",
-        )  # fmt: skip
-    except (ValueError, OverflowError) as error:  # of pandas, also for what is no UTF-8
-        raise InputError(f"{path}: is damaged ({' '.join(str(error).split())}); rebuild the store") from None
+    table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
     if missing := [name for name in columns if name not in table.columns]:
         raise InputError(f"{path}: has no column {missing[0]}; rebuild the store")
     return table

@@ -6,10 +6,12 @@ all; it is valid when its manifest's checksums hold, the newest valid one wins, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import io
 import json
 import logging
-import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +24,9 @@ from genossl import config, files
 from genossl.errors import InputError
 from genossl.model.encoder import Encoder, Settings
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2  # states
+HOPELESS = 2  # failures at one step, after which no start is tried
 log = logging.getLogger("genossl")
 HasEncoder = TypeVar("HasEncoder", bound=nn.Module)
 
@@ -48,7 +51,7 @@ def save_encoder(folder: Path, encoder: Encoder, **about: Any) -> None:
         "versions": files.versions(),
         **about,
     }
-    files.write_json(folder / "encoder.json", description)
+    files.write_json(folder / "encoder.json", files.sealed(description))
 
 
 def encoder_folder(path: str | Path) -> Path:
@@ -72,6 +75,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: is no description of an encoder")
     if about.get("format") != FORMAT:
         raise InputError(f"{path}: format {about.get('format')}; this genossl reads format {FORMAT}")
+    files.check_seal(path, about)
     return about
 
 
@@ -133,15 +137,17 @@ def untrained(path: str | Path, device: str = "cpu", seed: int | None = None) ->
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], identity: dict[str, Any]) -> None:
-    """Write `folder/step-<step>` atomically and drop all but the newest two."""
-    with files.new_folder(folder / f"step-{step:09d}") as new:
-        torch.save(state, new / "state.pt")
-        manifest = {"step": step, "identity": identity, "sha256": files.sha256(new / "state.pt")}
-        (new / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    """Write `folder/step-<step>` atomically and drop all but the newest two. DiskError: it was not saved."""
+    buffer = io.BytesIO()  # torch's own writing to a full disk raises what cannot be told from a bug
+    torch.save(state, buffer)
+    raw = buffer.getbuffer()
+    manifest = {"step": step, "identity": identity, "sha256": hashlib.sha256(raw).hexdigest()}
+    path = folder / f"step-{step:09d}"
+    with files.disk(path), files.new_folder(path) as new:
+        (new / "state.pt").write_bytes(raw)
+        (new / "manifest.json").write_text(json.dumps(files.sealed(manifest), indent=1))
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    for left in folder.glob(".step-*"):  # of a writer that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        files.discard(old)
 
 
 def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -150,20 +156,52 @@ def load_state(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     A damaged newest is skipped with a warning. Raises InputError when all are damaged, and for a state of other
     settings, naming the first that differs with both values.
     """
+    files.sweep(folder, "")
     states = sorted(folder.glob("step-*"), reverse=True)
-    for path in states:
+    for i, path in enumerate(states):
         try:
             manifest = json.loads((path / "manifest.json").read_text())
-            if files.sha256(path / "state.pt") != manifest["sha256"]:
+            files.check_seal(path / "manifest.json", manifest)
+            saved, raw = manifest["identity"], (path / "state.pt").read_bytes()
+            if hashlib.sha256(raw).hexdigest() != manifest["sha256"]:
                 raise ValueError("checksum differs")
-            saved = manifest["identity"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, InputError) as error:
             log.warning("%s is damaged (%s); trying the one before", path, error)
             continue
         same(identity, saved, path)
-        return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+        for old in states[max(i + 1, KEPT) :]:  # a writer that was killed between saving and dropping left one more
+            files.discard(old)
+        try:
+            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+        except Exception as error:  # of many kinds: another torch's format, or what would have to run code
+            raise InputError(f"{path / 'state.pt'}: cannot be read by torch {torch.__version__} ({error})") from None
     if states:
         raise InputError(f"{folder}: all {len(states)} saved states are damaged; delete the folder to start anew")
+    return None
+
+
+def note_failure(folder: Path, identity: dict[str, Any], step: int, told: str) -> None:
+    """Remember that this run failed at a step, and how often it did so there."""
+    times = 1 + (_failures(folder, identity, step) or 0)
+    files.write_json(folder / "failed.json", {"identity": identity, "step": step, "times": times, "told": told})
+
+
+def refuse_hopeless(folder: Path, identity: dict[str, Any]) -> None:
+    """Raises InputError for a run that failed twice at the same step: what starts it again would do so for ever."""
+    if (times := _failures(folder, identity) or 0) >= HOPELESS:
+        failed = files.read_json(folder / "failed.json")
+        raise InputError(
+            f"{folder}: {times} starts failed at the same step, so this one is not tried ({failed['told']}); "
+            "change the settings and use another --out, or delete this folder to start anew"
+        )
+
+
+def _failures(folder: Path, identity: dict[str, Any], step: int | None = None) -> int | None:
+    """How often a run of these settings failed at the step it failed at last, where it is this one if one is given."""
+    with contextlib.suppress(InputError, KeyError, TypeError):
+        failed = files.read_json(folder / "failed.json")
+        if failed["identity"] == json.loads(json.dumps(identity)) and step in (None, failed["step"]):
+            return failed["times"]
     return None
 
 

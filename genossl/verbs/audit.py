@@ -135,7 +135,8 @@ def run(
     used = {"labels": labels, "sequences": sequences, "pretrained": pretrained}
     if out.suffix != ".json":
         raise InputError(f"{out}: an audit is written as .json")
-    files.spare([out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")], [*files_of(labels), *used.values()])
+    written = [out, out.with_suffix(".tsv"), out.with_suffix(".rows.tsv")]
+    files.spare(written, [*files_of(labels), *used.values()])
     rows = _read(labels, sequences, settings, kind, strand)
     checks, source = _duplicates(rows, settings)
     checks.append(_overlapping(rows, settings, _leaked(checks)))
@@ -149,6 +150,7 @@ def run(
         "nearest": [ids[i] if i >= 0 else "" for i in other_Q], "pretrained": pretrained_Q,
     }  # fmt: skip
     listed = [(c.name, c.outcome, *finding) for c in checks for finding in c.found[: settings.listed]]
+    files.clear(written)
     files.write_tsv(out.with_suffix(".tsv"), pd.DataFrame(listed, columns=list(FINDINGS)))
     files.write_tsv(out.with_suffix(".rows.tsv"), pd.DataFrame(per_row, columns=list(leaks.COLUMNS)))
     files.write_json(out, {"task": out.stem, **_summary(rows, checks), "clean": sum(per_row["clean"])})
@@ -457,10 +459,10 @@ def _whole_genomes(sequences: str | Path | None, names: set[str]) -> Callable[[s
     if sequences is None or not (Path(sequences) / "store.json").is_file():
         return None
     store = TokenStore.open(sequences)
-    contigs = {name: (rows["offset"], rows["length"]) for name, rows in store.contigs.groupby("genome")}
+    contigs = {name: rows.index for name, rows in store.contigs.groupby("genome")}
     if not names <= set(contigs):
         return None
-    return lambda name: [store.tokens[o : o + n] for o, n in zip(*contigs[name], strict=True)]
+    return lambda name: [store.whole(row) for row in contigs[name]]
 
 
 def _clusters(n: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -522,8 +524,8 @@ def _collection(path: str | Path, settings: Settings, names: list[str]) -> Itera
     chosen = store.contigs.iloc[store.select(set(settings.pretrain_splits))]
     names += [f"{genome}:{contig}" for genome, contig in zip(chosen["genome"], chosen["contig"], strict=True)]
     with files.progress(desc="audit: pretraining", unit="base", total=int(chosen["length"].sum())) as bar:
-        for offset, length in zip(chosen["offset"], chosen["length"], strict=True):
-            yield store.tokens[offset : offset + length]
+        for row, length in zip(chosen.index, chosen["length"], strict=True):
+            yield store.whole(row)
             bar.update(int(length))
 
 

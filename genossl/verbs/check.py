@@ -1,4 +1,5 @@
-"""A workflow's config.yaml and its sheets, looked at as a whole before anything runs."""
+"""A workflow's config.yaml and its sheets, looked at as a whole before anything runs; and whether an artefact still is
+what was written, and its inputs what they were then."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import NAME, read_sheet
-from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
+from genossl.genome.store import TokenStore
+from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, rerun, strands
 from genossl.verbs import tasks as labelled
 
 BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
@@ -156,6 +158,26 @@ def run(path: Path) -> list[str]:
     if wrong:
         raise InputError(f"{path}: " + "; ".join(wrong))
     return lines
+
+
+def artefact(path: Path) -> list[str]:
+    """Read a store, a run or a file with provenance again, and what it was made of; returns what was found, in lines.
+
+    Raises one InputError that names every file that has changed.
+    """
+    made, lines = rerun.run(path), []
+    if (path / "store.json").is_file():
+        store = TokenStore.open(path)
+        store.verify()
+        lines.append(f"{path}: {len(store.tokens):,} bases and all tables are as they were written")
+    elif (path / "encoder.json").is_file():
+        from genossl.model.checkpoint import load_encoder
+
+        load_encoder(path)
+        lines.append(f"{path}: the encoder is as it was written")
+    if made.changed:
+        raise InputError("; ".join(made.changed))
+    return [*lines, f"{path}: what it was made of has not changed since"]
 
 
 def _compared(compared: recipe.Compared | None) -> list[str]:

@@ -18,6 +18,7 @@ from genossl.evaluation.table import SUFFIXES
 from genossl.genome import inputs
 from genossl.genome.labels import files_of, strand_policy
 from genossl.model.embedders import open_encoder
+from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
 log = logging.getLogger("genossl")
@@ -69,7 +70,8 @@ def run(
     count = 0
     with _WRITERS[out.suffix](out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
         while rows := list(islice(items, settings.rows)):
-            vectors = embedder([item.tokens for item in rows])
+            with lowering(f"embed.rows ({settings.rows}) or embed.window", device):
+                vectors = embedder([item.tokens for item in rows])
             write([item.row for item in rows], vectors)
             count += len(rows)
             bar.update(len(rows))
@@ -133,6 +135,7 @@ class _Npy:
         if error[0] is None and self.shape[0]:
             self.vectors.seek(0)
             self._header()
+            files.clear([self.path.with_suffix(".tsv")])  # new vectors never stand beside the rows of an older table
 
     def __exit__(self, *error: Any) -> None:
         self.stack.__exit__(*error)

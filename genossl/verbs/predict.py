@@ -163,6 +163,7 @@ class Tables:
             self._contigs_done()
             for genome, pool in self.genomes.items():
                 self._pooled("genome", {"genome": genome}, pool)
+            files.clear(self.paths.values())
 
     def add_(
         self, rows: list[dict[str, Any]], evidence_NK: np.ndarray, known_N: np.ndarray, short_N: np.ndarray

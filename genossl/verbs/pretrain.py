@@ -7,11 +7,12 @@ several processes (torchrun --nproc-per-node 4 --no-python genossl pretrain ...)
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import logging
 import math
 import os
-import shutil
 import signal
 import threading
 import time
@@ -26,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from genossl import files, methods
-from genossl.errors import InputError, Stopped
+from genossl import files, lock, methods
+from genossl.errors import DiskError, Diverged, InputError, Stopped
 from genossl.genome.store import TokenStore
 from genossl.genome.windows import Sampler, Shuffled, generator
 from genossl.model import checkpoint
@@ -41,6 +42,7 @@ from genossl.model.collapse import (
     uniformity,
 )
 from genossl.model.encoder import Encoder, encoder_device
+from genossl.model.memory import lowering
 from genossl.model.precision import Product, autocast, chosen
 from genossl.model.profiling import profiled
 from genossl.model.ranks import ALONE, Ranks, started
@@ -51,6 +53,7 @@ log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
 FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the result
 RANK_EVERY = 10  # steps between singular values, for which a GPU is waited for
+BORNE = 3  # saves in a row that may fail before training stops
 LINE_EVERY = 30  # seconds between lines of progress where there is no terminal
 COLUMNS = (
     "step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment", "uniformity", "lr",
@@ -72,7 +75,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     """Train, or go on training, into the folder `out`; returns the warnings.
 
     Raises InputError for bad settings or data, Stopped when a signal or the time limit ended it early (everything is
-    saved), FloatingPointError when the loss is not finite.
+    saved), Diverged when the loss is not finite, DiskError when states cannot be saved.
     """
     recipe = resolve(mapping)
     settings, shape = recipe.pretrain, recipe.encoder
@@ -95,7 +98,10 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         "encoder": dataclasses.asdict(shape),
         "method_settings": dataclasses.asdict(recipe.method),
         "store": store.checksum(),
+        # on a CPU a run ends bit for bit as another one would: with as many threads and ranks, which sum in one order
+        "device": device.type,
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
+        "ranks": ranks.count if device.type == "cpu" else 0,
     }
     for name in FREE:
         identity["pretrain"].pop(name)
@@ -104,22 +110,43 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         if about is None:  # of a rank that is not the first
             return []
         log.info("%s: was finished before, nothing to do", out)
-        shutil.rmtree(Path(out) / "state", ignore_errors=True)
+        files.discard(Path(out) / "state")
+        files.sweep(Path(out), "state")
         return about["warnings"]
     torch.manual_seed(settings.seed)
     encoder = Encoder(shape)
     method = methods.load(recipe.name)(recipe.method, encoder)
     trainer = Trainer(settings, method, store, rows, device, ranks)
     settings = trainer.settings
-    if not ranks.first:
-        return _follow(trainer, jobs)
-    states = Path(out) / "state"
-    with files.disk(states):
-        states.mkdir(parents=True, exist_ok=True)
+    told = f"pretrain.batch ({settings.batch}), the length of its windows, or the encoder's sizes"
+    with lowering(told, device):
+        if not ranks.first:
+            return _follow(trainer, jobs)
+        states = Path(out) / "state"
+        with files.disk(states):
+            states.mkdir(parents=True, exist_ok=True)
+        with lock.held(states / "lock") as check:
+            store.verify()
+            return _lead(trainer, store, Path(out), identity, jobs, check)
+
+
+def _lead(
+    trainer: Trainer, store: TokenStore, out: Path, identity: dict[str, Any], jobs: Jobs, check: Callable[[], None]
+) -> list[str]:
+    """What the first rank does, which may be the only one: it takes every step and writes everything.
+
+    check: raises InputError where this process no longer is the one that writes into `out`.
+    """
+    settings, method, ranks, device, states = (
+        trainer.settings, trainer.method, trainer.ranks, trainer.device, out / "state",
+    )  # fmt: skip
+    checkpoint.refuse_hopeless(states, identity)
     saved = checkpoint.load_state(states, identity)
     if saved:
         trainer.load(saved)
         log.info("resuming at step %d of %d", trainer.step, settings.steps)
+        if saved["ranks"] != ranks.count:
+            log.info("%d ranks now, %d before: the same batches, other rounding", ranks.count, saved["ranks"])
     else:
         trainer.fit_statistics()
     ranks.from_first(trainer.state())
@@ -130,10 +157,28 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             audit["candidates"], audit["gc"], audit["kmer4"],
         )  # fmt: skip
     journal = _Journal(states / "log.tsv", trainer.step)
+    unsaved = 0
+
+    def save(last: bool) -> None:
+        """A state, or a warning: a disk that is full for an hour is no reason to stop, one that stays full is."""
+        nonlocal unsaved
+        check()
+        try:
+            journal.sync()
+            checkpoint.save_state(states, trainer.step, trainer.state(), identity)
+            unsaved = 0
+        except DiskError as error:
+            unsaved += 1
+            told = f"step {trainer.step} was not saved, {error}"
+            if last or unsaved == BORNE:
+                raise DiskError(f"{told}; training stops, the states before are kept") from error
+            log.warning("%s; training goes on (failure %d, it stops at %d in a row)", told, unsaved, BORNE)
+
     with (
         _Stop(jobs.time_limit) as stop,
-        profiled(Path(out) / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step, device) as after,
+        profiled(out / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step, device) as after,
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
+        _noting(states, identity),
     ):
         quiet_until = time.monotonic() + LINE_EVERY
         for entries, note, early in trainer.train(stop.asked):
@@ -151,22 +196,23 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             if note:
                 log.warning(note)
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):
-                checkpoint.save_state(states, trainer.step, trainer.state(), identity)
+                save(last=early)
             if trainer.step < settings.steps and early:
                 ranks.from_first(None)  # the others have waited: torchrun ends all as soon as one ends early
                 told = f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on"
                 raise KeyboardInterrupt(told) if stop.interrupted else Stopped(told)
-    journal.finish(Path(out) / "log.tsv")
+    check()
+    journal.finish(out / "log.tsv")
     checkpoint.save_encoder(
-        Path(out),
-        encoder,
-        **({"heads_sha256": checkpoint.save_heads(Path(out), method)} if method.keeps_heads else {}),
+        out,
+        method.encoder,
+        **({"heads_sha256": checkpoint.save_heads(out, method)} if method.keeps_heads else {}),
         audit=audit,
         flops=trainer.flops(),
         order0_bits=trainer.order0_bits(),
         method=identity["method"],
         method_settings=identity["method_settings"],
-        pretrain=dataclasses.asdict(recipe.pretrain),
+        pretrain=dataclasses.asdict(trainer.asked),
         seed=settings.seed,
         length=method.length,
         steps=settings.steps,
@@ -179,24 +225,27 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
         store=store.checksum(),
         warnings=trainer.warnings,
     )
-    sections = {
-        "name": recipe.name,
-        "pretrain": dataclasses.replace(recipe.pretrain, precision=trainer.precision),  # auto might choose another
-        "encoder": shape,
-        recipe.name: recipe.method,
-    }
-    given = {"store": store_folder, "out": out, "device": device.type, "threads": identity["threads"]}
+    # as pretrain takes it; what auto chose, since it might choose another elsewhere
+    chosen_here = identity["pretrain"] | {"precision": trainer.precision}
+    told = {"name": identity["method"], "pretrain": chosen_here, "encoder": identity["encoder"]}
+    told[identity["method"]] = identity["method_settings"]
+    given = {"store": store.folder, "out": out, "device": device.type, "threads": identity["threads"]}
     files.write_provenance(
-        Path(out) / "run",
-        "pretrain",
-        {name: section if name == "name" else dataclasses.asdict(section) for name, section in sections.items()},
-        {"store": store_folder},
-        settings.seed,
-        given,
-        ranks=ranks.count,
+        out / "run", "pretrain", told, {"store": store.folder}, settings.seed, given, ranks=ranks.count
     )
-    shutil.rmtree(states, ignore_errors=True)  # the encoder says from now on whose folder this is
+    files.discard(states)  # the encoder says from now on whose folder this is
     return trainer.warnings
+
+
+@contextlib.contextmanager
+def _noting(states: Path, identity: dict[str, Any]) -> Iterator[None]:
+    """Keep in mind at which step the numbers ran away, so that no workflow starts this again and again."""
+    try:
+        yield
+    except Diverged as error:
+        with contextlib.suppress(DiskError):
+            checkpoint.note_failure(states, identity, error.step, str(error))
+        raise
 
 
 def _follow(trainer: Trainer, jobs: Jobs) -> list[str]:
@@ -217,7 +266,8 @@ def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
         return None
     about = checkpoint.describe(out)
     loop = {name: value for name, value in about.get("pretrain", {}).items() if name not in FREE}
-    own = {name: about.get(name) for name in ("method", "method_settings", "store", "threads")}
+    own = {name: about.get(name) for name in ("method", "method_settings", "store", "device", "threads")}
+    own["ranks"] = about.get("ranks") if about.get("device") == "cpu" else 0
     checkpoint.same(identity, {**own, "pretrain": loop, "encoder": about["settings"]}, out / "encoder.json")
     weights, last = out / "encoder.safetensors", out / "run.provenance.json"
     whole = last.is_file() and weights.is_file() and files.sha256(weights) == about.get("sha256")
@@ -232,6 +282,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         self.settings, self.method, self.device = settings, method.to(device), device
+        self.asked = settings  # `settings` may know more steps, once the bases of one are counted
         self.ranks = self._ranks(ranks)
         self.sampler = self._sampler(store, rows)
         held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]
@@ -283,6 +334,7 @@ class Trainer:
             "warnings": self.warnings,
             "watch": dataclasses.asdict(self.watch),
             "precision": self.precision,
+            "ranks": self.ranks.count,
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -384,9 +436,10 @@ class Trainer:
         for line in lines:
             if not math.isfinite(line["loss"]):
                 terms = ", ".join(f"{name} {value:g}" for name, value in line["terms"].items())
-                raise FloatingPointError(
+                raise Diverged(
                     f"the loss is not finite at step {line['step']} ({terms}); the last saved state is kept; "
-                    "a lower pretrain.lr may help"
+                    "a lower pretrain.lr may help",
+                    line["step"],
                 )
             found = self.watch.look(line["step"], line["std"], line["top1"], line["candidates"])
             if found:
@@ -394,9 +447,10 @@ class Trainer:
                 note = found
         # the last update may have broken the weights after a loss that was finite
         if not torch.stack([weights.isfinite().all() for weights in self.method.parameters()]).all():
-            raise FloatingPointError(
+            raise Diverged(
                 f"a weight is not finite after step {self.step}; the last saved state is kept; "
-                "a lower pretrain.lr may help"
+                "a lower pretrain.lr may help",
+                self.step,
             )
         return lines, note
 
@@ -467,13 +521,29 @@ class _Journal:
             kept = [line for line in lines if line.count("\t") == len(COLUMNS) - 1 and int(line.split("\t")[0]) <= step]
         with files.atomic(path, "w") as stream:
             stream.write("\n".join(["\t".join(COLUMNS), *kept]) + "\n")
+        self.waiting, self.end = "", path.stat().st_size
 
     def write(self, lines: list[dict[str, Any]]) -> None:
-        if lines:
-            with self.path.open("a") as stream:
-                stream.writelines("\t".join(_text(line[name]) for name in COLUMNS) + "\n" for line in lines)
+        """Append lines; those that a failing disk does not take wait for the next call."""
+        self.waiting += "".join("\t".join(_text(line[name]) for name in COLUMNS) + "\n" for line in lines)
+        with contextlib.suppress(DiskError):
+            self.sync(durable=False)
+
+    def sync(self, durable: bool = True) -> None:
+        """Write what waits, behind the last line that is whole; durable: also should the power fail. DiskError."""
+        with files.disk(self.path), self.path.open("r+b", buffering=0) as stream:
+            if self.waiting:
+                stream.truncate(self.end)
+                stream.seek(self.end)
+                stream.write(self.waiting.encode())
+                if stream.tell() < self.end + len(self.waiting):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self.end, self.waiting = stream.tell(), ""
+            if durable:
+                os.fsync(stream.fileno())
 
     def finish(self, path: Path) -> None:
+        self.sync(durable=False)
         with files.atomic(path, "w") as stream:
             stream.write(self.path.read_text())
 

@@ -126,10 +126,8 @@ def _fitted(store: TokenStore, splits: set[str], order: int) -> markov.Markov:
     model, rows = markov.Markov(order), store.contigs.iloc[store.select(splits)]
     if not len(rows):
         raise InputError(f"{store.folder}: no genome to learn from; expected a split of {', '.join(sorted(splits))}")
-    for offset, length in files.progress(
-        list(zip(rows["offset"], rows["length"], strict=True)), desc=f"count {order + 1}-mers", unit="contig"
-    ):
-        model.read(store.tokens[offset : offset + length])
+    for row in files.progress(rows.index, desc=f"count {order + 1}-mers", unit="contig"):
+        model.read(store.whole(row))
     return model
 
 

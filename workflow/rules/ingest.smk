@@ -28,6 +28,12 @@ rule ingest:
         settings=lambda wildcards: json.dumps(
             config.get("ingest") or {}, sort_keys=True
         ),
+        # a file that gave way to an older one has no newer time, by which alone it would be noticed
+        seen=lambda wildcards, input: [
+            (Path(path).stat().st_size, int(Path(path).stat().st_mtime))
+            for path in input
+            if Path(path).exists()
+        ],
     shell:
         "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --threads {threads}"
         " --settings {params.settings:q} > {log:q} 2>&1"
