@@ -12,13 +12,19 @@ BAKEOFF_MINUTES ?= 1
 PEERS ?= .venv-peers
 TABLES ?=
 
+# Seconds that each target is fuzzed, and where atheris goes, which nothing else needs
+SECONDS ?= 60
+FUZZ ?= .venv-fuzz
+# The environment of pip-audit, whose dependencies are not ours
+AUDIT ?= .venv-audit
+
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' -f1)
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts bench peers test test-slow faults check format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow faults fuzz audit check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -62,6 +68,18 @@ faults: $(READY)  ## kills, full disks, damaged files and the like, counted (doc
 	mkdir -p results && rm -f results/faults.jsonl
 	$(RUN) GENOSSL_FAULTS=results/faults.jsonl python -m pytest tests/faults -m "slow or not slow" --timeout 3600
 	@$(RUN) python tests/faults/tally.py results/faults.jsonl
+
+fuzz: $(READY)  ## look for inputs that crash a reader, guided by coverage (SECONDS per target; 60)
+	@test -d $(FUZZ)/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --target $(FUZZ) 'atheris>=3' || echo "fuzz: there is no atheris for this Python"
+	@test ! -d $(FUZZ)/atheris || for target in sequences tables settings; do \
+		PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(SECONDS) || exit 1; done
+
+audit: $(READY)  ## known weaknesses of the installed dependencies (asks a database on the network)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+		$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'; }
+	$(AUDIT)/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		--skip-editable
 
 check: $(READY)  ## lint, formats, types, the workflow's own linters
 	$(RUN) ruff check .

@@ -722,7 +722,7 @@ def rerun(artefact: Path, out: Any) -> None:
     from genossl.verbs import rerun as verb
 
     made = verb.run(artefact)
-    for note in made.notes:
+    for note in (*made.changed, *made.versions):
         click.echo(f"genossl: {note}", err=True)
     words = _command(made.verb, made.given | ({"out": out} if out else {}), made.settings)
     if made.ranks > 1:

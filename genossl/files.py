@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -283,10 +284,16 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    raw = path.read_bytes()
     try:
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        most = max(100_000_000, 200 * path.stat().st_size)  # as for FASTA
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            raw = stream.read(most + 1)
+        if packed and len(raw) > most:
+            raise InputError(f"{path}: unpacks to more than 200 times its size; if it is right, unpack it first")
+        text = raw.decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
     return as_sheet(path, cells_of_tsv(text, comments), required)
 
@@ -310,15 +317,19 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
     if missing := [name for name in required if name not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
     for i, cells in lines:
-        text = "".join(cells)
-        if not text.isprintable() and (bad := _CONTROL.search(text)):  # one would move a terminal's cursor, or end text
-            cell = next(cell for cell in cells if bad[0] in cell)
-            raise InputError(f"{path} line {i}: found a control character in {cell[:40]!r}, expected none")
+        refuse_control(f"{path} line {i}", cells)
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
     if len(lines) == 1:
         raise InputError(f"{path}: has a header line and no rows")
     return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
+
+
+def refuse_control(where: str, texts: Iterable[str]) -> None:
+    """Raises InputError for a character that would move a terminal's cursor or end a text."""
+    for text in texts:
+        if not text.isprintable() and _CONTROL.search(text):
+            raise InputError(f"{where}: found a control character in {text[:40]!r}, expected none")
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:

@@ -78,6 +78,7 @@ def test_verbs_and_methods_do_not_know_each_other(folder: str) -> None:
 def test_check_reads_settings_of_verbs_and_runs_none() -> None:
     tree = TREES["genossl.verbs.check"]
     verbs = {name.split(".")[-1] for name in inner(tree) if name.startswith("genossl.verbs.")} | {"labelled"}
+    verbs -= {"rerun"}  # which reads what lies beside an artefact, and changes nothing
     used = {
         node.attr
         for node in ast.walk(tree)

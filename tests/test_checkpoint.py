@@ -92,7 +92,7 @@ def test_a_description_that_does_not_fit_is_refused(folder: Path) -> None:
     path = folder / "encoder.json"
     good = path.read_text()
     for change, message in (
-        ({"format": 2}, "encoder.json: format 2; this genossl reads format 1"),
+        ({"format": 1}, "encoder.json: format 1; this genossl reads format 2"),
         ({"settings": SMALL | {"context": 5}}, "does not fit encoder.json"),
         ({"settings": SMALL | {"colour": 5}}, "encoder.json settings.colour: unknown key"),
         ({"settings": SMALL | {"k": 99}}, "encoder.json settings: k must be from 1 to 8"),

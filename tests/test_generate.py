@@ -170,7 +170,7 @@ def test_fasta_and_what_made_it(lm_run, tmp_path, capsys, again):
         ({"prompt": "ACNGT"}, "generate: prompt must hold the letters A, C, G and T, found 'N'"),
         ({"prompt": "AC é"}, "found ' '"),
         ({"temperature": -1}, "temperature must be at least 0"),
-        ({"temperature": float("nan")}, "temperature must be at least 0"),
+        ({"temperature": float("nan")}, "temperature: expected finite numbers, found nan"),
         ({"top_p": 0}, "top_p must be greater than 0 and at most 1"),
         ({"top_p": 1.1}, "top_p must be greater than 0 and at most 1"),
         ({"top_k": 5}, "top_k must be from 0 to 4"),

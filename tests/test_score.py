@@ -26,7 +26,7 @@ from genossl.genome.variants import read_vcf
 from genossl.methods.causal_lm import CausalLM
 from genossl.model import likelihood
 from genossl.recipe import load_method
-from genossl.verbs import pretrain, score
+from genossl.verbs import ingest, pretrain, score
 from genossl.verbs.score import Settings
 
 LM = {
@@ -299,11 +299,12 @@ def test_vcf_lines(tmp_path):
 
 
 def test_a_contig_of_several_genomes(lm_run, clean, tmp_path):
-    store = planted.store(tmp_path / "s", {"g": ("train", [CLEAN["c0"]]), "h": ("test", [CLEAN["c0"]])})
-    names = (store / "contigs.tsv").read_text().replace("h_0", "g_0")
-    (store / "contigs.tsv").write_text(names)
-    path = vcf(tmp_path / "v.vcf", line("c0", 5).replace("c0", "g_0"))
-    with pytest.raises(InputError, match=r"contig 'g_0' of .*v\.vcf is in several genomes"):
+    store, sheet = tmp_path / "s", tmp_path / "sheet.tsv"
+    planted.write_fasta(tmp_path / "one.fa", {"c0": CLEAN["c0"]})
+    sheet.write_text("genome\tpath\tsplit\ng\tone.fa\ttrain\nh\tone.fa\ttest\n")
+    ingest.run([str(sheet)], store)
+    path = vcf(tmp_path / "v.vcf", line("c0", 5))
+    with pytest.raises(InputError, match=r"contig 'c0' of .*v\.vcf is in several genomes"):
         score.run(lm_run, store, tmp_path / "x.tsv", Settings(), None, path, "cpu")
     score.run(lm_run, store, tmp_path / "x.tsv", Settings(splits=("test",)), None, path, "cpu")
     assert len(table(tmp_path / "x.variants.tsv")) == 1

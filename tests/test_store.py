@@ -135,17 +135,12 @@ def test_wrong_size(folder: Path) -> None:
         TokenStore.open(folder)
 
 
-def reseal(folder: Path) -> None:
-    """As somebody would who knows of checksums."""
-    meta = json.loads((folder / "store.json").read_text())
-    meta["sha256"] = {name: files.sha256(folder / name) for name in meta["sha256"]}
-    meta.pop("seal")
-    (folder / "store.json").write_text(json.dumps(files.sealed(meta)))
-
-
 def test_missing_column(folder: Path) -> None:
     (folder / "genomes.tsv").write_text("genome\tsplat\ng1\t\n")
-    reseal(folder)
+    meta = json.loads((folder / "store.json").read_text())
+    meta["sha256"]["genomes.tsv"] = files.sha256(folder / "genomes.tsv")
+    meta.pop("seal")
+    (folder / "store.json").write_text(json.dumps(files.sealed(meta)))
     with pytest.raises(InputError, match=r"genomes\.tsv: has no column split"):
         TokenStore.open(folder)
 
@@ -154,15 +149,6 @@ def test_changed_byte(folder: Path) -> None:
     (folder / "tokens.bin").write_bytes(bytes(16))
     with pytest.raises(InputError, match=r"tokens\.bin: differs"):
         TokenStore.open(folder).verify()
-
-
-@pytest.mark.parametrize("wrong", [b"g1\tc\tsix\t6\t2\tg1.fa\t0", b"g1\tc\t0\t" + b"9" * 30 + b"\t2\tx\t0", b"\xff\tc"])
-def test_a_damaged_table(folder: Path, wrong: bytes) -> None:
-    header = (folder / "contigs.tsv").read_bytes().split(b"\n")[0]
-    (folder / "contigs.tsv").write_bytes(header + b"\n" + wrong + b"\n")
-    reseal(folder)
-    with pytest.raises(InputError, match=r"contigs\.tsv: is damaged"):
-        TokenStore.open(folder)
 
 
 def test_one_changed_byte_is_found_by_whoever_reads_it(folder: Path) -> None:

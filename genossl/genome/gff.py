@@ -108,5 +108,5 @@ def rows(source: Source, lengths: dict[str, int] | None = None, fasta: str = "")
             if contig not in circular or low >= length or high > 2 * length:
                 refuse(f"ends at {high}, but contig {contig!r} has {length} bases")
             spans = ((low, length), (0, high - length))
-        strand, first = strand.replace("?", "."), int(phase) if phase in "012" else 0
+        strand, first = strand.replace("?", "."), int(phase) if phase in ("0", "1", "2") else 0
         yield number, Row(contig, kind, spans, strand, first, about, maker, score)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from genossl.errors import InputError
 from genossl.genome import fasta
 from genossl.genome.alphabet import N, reverse_complement
 from genossl.genome.labels import read_labels
+from genossl.genome.source import Source
 from genossl.genome.store import TokenStore
 
 
@@ -53,16 +53,14 @@ def is_table(path: Path) -> bool:
     """Whether the file is a labelled table: its header line has the columns id and label."""
     if not path.is_file():
         return False
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
     try:
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            for line in stream:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip() and not line.startswith(b"#"):
-                    return {b"id", b"label"} <= {name.strip() for name in line.split(b"\t")}
-    except (OSError, EOFError):
-        pass  # FASTA's own reader says what is wrong with it
+        with Source(path) as source:
+            lines = source.head.replace(b"\r", b"\n").split(b"\n")
+    except InputError:
+        return False  # FASTA's own reader says what is wrong with it
+    for line in lines:
+        if line.strip() and not line.startswith(b"#"):
+            return {b"id", b"label"} <= {name.strip() for name in line.split(b"\t")}
     return False
 
 

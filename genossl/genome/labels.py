@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import read_json, read_sheet
+from genossl.files import read_json, read_sheet, refuse_control
 
 SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "val": "validation", "test": "test"}
 
@@ -25,6 +25,8 @@ def read_labels(path: str | Path, empty: bool = False) -> pd.DataFrame:
 def checked(table: pd.DataFrame, path: str | Path, empty: bool = False) -> pd.DataFrame:
     """The same for a table of strings that was read from `path` in another way."""
     table = table.copy()
+    for name in table.columns.intersection(["id", "label", "split", "group", "genome", "contig"]):
+        refuse_control(f"{path} {name}", table[name])  # BED and GFF3 have them in ways of their own
     for name in ("id",) if empty else ("id", "label"):
         if (rows := table.index[table[name] == ""]).size:
             raise InputError(f"{path} row {rows[0] + 1}: empty {name}")

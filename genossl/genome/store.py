@@ -21,7 +21,7 @@ from genossl.errors import InputError
 from genossl.files import check_seal, read_json, sealed, sha256, tsv_line, write_json, write_tsv
 from genossl.genome.alphabet import N
 
-FORMAT = 1
+FORMAT = 2
 CONTIGS = ("genome", "contig", "offset", "length", "n_N", "source", "sha256")
 FEATURES = (
     "genome", "contig", "start", "end", "strand", "type", "id", "product", "translation",
@@ -51,9 +51,9 @@ class TokenStore:
             raise InputError(f"{folder}: no token store (no store.json); make one: genossl ingest PATH --out {folder}")
         meta = read_json(folder / "store.json")
         found = meta.get("format") if isinstance(meta, dict) else None
-        if not isinstance(found, int) or found > FORMAT:
+        if found != FORMAT:
             raise InputError(
-                f"{folder / 'store.json'}: has format {found}, this version reads up to {FORMAT}; "
+                f"{folder / 'store.json'}: has format {found}, this version reads format {FORMAT}; "
                 f"rebuild the store with: genossl ingest PATH --out {folder}"
             )
         check_seal(folder / "store.json", meta)
@@ -212,13 +212,7 @@ def _table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...] = ()) 
     """A table of the store, but for the numbers all strings: names may look like numbers, comments, missing values."""
     _size(path)
     types = collections.defaultdict(lambda: str, dict.fromkeys(numbers, np.int64))
-    try:
-        table = pd.read_csv(
-            path, sep="\t", dtype=types, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
-            encoding="utf-8",
-        )  # fmt: skip
-    except (ValueError, OverflowError) as error:  # of pandas, also for what is no UTF-8
-        raise InputError(f"{path}: is damaged ({' '.join(str(error).split())}); rebuild the store") from None
+    table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
     if missing := [name for name in columns if name not in table.columns]:
         raise InputError(f"{path}: has no column {missing[0]}; rebuild the store")
     return table

@@ -24,7 +24,7 @@ from genossl import config, files
 from genossl.errors import InputError
 from genossl.model.encoder import Encoder, Settings
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2  # states
 HOPELESS = 2  # failures at one step, after which no start is tried
 log = logging.getLogger("genossl")

@@ -13,9 +13,9 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
-from genossl.files import NAME, read_json, read_sheet, sha256
+from genossl.files import NAME, read_sheet
 from genossl.genome.store import TokenStore
-from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, strands
+from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, rerun, strands
 from genossl.verbs import tasks as labelled
 
 BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
@@ -165,31 +165,19 @@ def artefact(path: Path) -> list[str]:
 
     Raises one InputError that names every file that has changed.
     """
-    lines, record = [], path.with_name(f"{path.name}.provenance.json")
+    made, lines = rerun.run(path), []
     if (path / "store.json").is_file():
-        store, record = TokenStore.open(path), path / "store.json.provenance.json"
+        store = TokenStore.open(path)
         store.verify()
         lines.append(f"{path}: {len(store.tokens):,} bases and all tables are as they were written")
     elif (path / "encoder.json").is_file():
         from genossl.model.checkpoint import load_encoder
 
         load_encoder(path)
-        record = path / "run.provenance.json"
         lines.append(f"{path}: the encoder is as it was written")
-    if not record.is_file():
-        raise InputError(f"{path}: expected a config.yaml, a store, a run, or a file with {record.name} beside it")
-    made = read_json(record)
-    inputs, folder = made["inputs"], Path(made["folder"])
-    wrong = [told for name, used in inputs.items() if (told := _changed(name, folder / used["path"], used["sha256"]))]
-    if wrong:
-        raise InputError(f"{path}: was made of something else; " + "; ".join(wrong))
-    return [*lines, f"{path}: what it was made of has not changed since (files: {len(inputs)})"]
-
-
-def _changed(name: str, path: Path, expected: str) -> str | None:
-    if not path.is_file():
-        return f"{path} ({name}): no such file"
-    return None if sha256(path) == expected else f"{path} ({name}): has changed since (sha256)"
+    if made.changed:
+        raise InputError("; ".join(made.changed))
+    return [*lines, f"{path}: what it was made of has not changed since"]
 
 
 def _compared(compared: recipe.Compared | None) -> list[str]:

@@ -319,33 +319,39 @@ def _genbank(
     source: Source, genome: Genome, features: list[tuple], policy: dict[str, Any]
 ) -> Iterator[fasta.Header | fasta.Bases]:
     """Headers and bases as `fasta.scan` gives them; the annotation goes to `features`. One record is in memory."""
+    names: set[str] = set()
+    with source:
+        for i, text in enumerate(_genbank_records(source), 1):
+            record, genes = _parsed(source.path, text)
+            name = record.id if record.id and record.id not in ("<unknown id>", ".") else record.name
+            if not re.fullmatch(r"[^\x00-\x20\x7f-\xa0]{1,1024}", name):
+                raise InputError(f"{source.path} record {i}: found the name {name!r}, expected one without blanks")
+            if name in names:
+                raise InputError(f"{source.path} record {i}: found the name {name!r} again, expected another")
+            names.add(name)
+            if not record.seq.defined or not len(record.seq):
+                raise InputError(f"{source.path} record {i}, {name!r}: found no sequence, expected an ORIGIN part")
+            yield fasta.Header(name, record.description, 0)
+            try:
+                yield fasta.tokenise(bytes(record.seq), **policy)
+            except fasta.BadLetter as bad:
+                raise InputError(f"{source.path} record {i}, {name!r}, base {bad.index + 1}: {bad}") from None
+            features += [(genome.name, name, *gene) for gene in genes]
+
+
+def _parsed(path: str, text: str) -> tuple[Any, list[tuple]]:
+    """Biopython's record and the rows of its genes."""
     from Bio import BiopythonWarning, SeqIO
 
-    names: set[str] = set()
-    with source, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", BiopythonWarning)
         try:
-            for i, text in enumerate(_genbank_records(source), 1):
-                record = SeqIO.read(io.StringIO(text), "genbank")
-                name = record.id if record.id and record.id not in ("<unknown id>", ".") else record.name
-                if not re.fullmatch(r"[^\x00-\x20\x7f-\xa0]{1,1024}", name):
-                    raise InputError(f"{source.path} record {i}: found the name {name!r}, expected one without blanks")
-                if name in names:
-                    raise InputError(f"{source.path} record {i}: found the name {name!r} again, expected another")
-                names.add(name)
-                if not record.seq.defined or not len(record.seq):
-                    raise InputError(f"{source.path} record {i}, {name!r}: found no sequence, expected an ORIGIN part")
-                yield fasta.Header(name, record.description, 0)
-                try:
-                    yield fasta.tokenise(bytes(record.seq), **policy)
-                except fasta.BadLetter as bad:
-                    raise InputError(f"{source.path} record {i}, {name!r}, base {bad.index + 1}: {bad}") from None
-                genes = [f for f in record.features if f.type in FEATURE_TYPES and f.location is not None]
-                features += [(genome.name, name, *_feature(f)) for f in genes]
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:  # what the parser raises on bad text
-            raise InputError(
-                f"{source.path}: is no GenBank file that can be read ({' '.join(str(error).split())})"
-            ) from None
+            record = SeqIO.read(io.StringIO(text), "genbank")
+            genes = [f for f in record.features if f.type in FEATURE_TYPES and f.location is not None]
+            return record, [_feature(gene) for gene in genes]
+        except Exception as error:  # of many kinds, by what is wrong with the text
+            said = " ".join(str(error).split())
+            raise InputError(f"{path}: is no GenBank file that can be read ({said})") from None
 
 
 def _genbank_records(source: Source) -> Iterator[str]:

@@ -47,7 +47,7 @@ from genossl.model.precision import Product, autocast, chosen
 from genossl.model.profiling import profiled
 from genossl.model.ranks import ALONE, Ranks, started
 from genossl.pretext.method import Loss, Method, Views
-from genossl.recipe import Loop, Recipe, resolve
+from genossl.recipe import Loop, resolve
 
 log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
@@ -127,13 +127,12 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             states.mkdir(parents=True, exist_ok=True)
         with lock.held(states / "lock") as check:
             store.verify()
-            return _lead(trainer, recipe, store, Path(out), identity, jobs, check)
+            return _lead(trainer, store, Path(out), identity, jobs, check)
 
 
 def _lead(
-    trainer: Trainer, recipe: Recipe, store: TokenStore, out: Path, identity: dict[str, Any], jobs: Jobs,
-    check: Callable[[], None],
-) -> list[str]:  # fmt: skip
+    trainer: Trainer, store: TokenStore, out: Path, identity: dict[str, Any], jobs: Jobs, check: Callable[[], None]
+) -> list[str]:
     """What the first rank does, which may be the only one: it takes every step and writes everything.
 
     check: raises InputError where this process no longer is the one that writes into `out`.
@@ -213,7 +212,7 @@ def _lead(
         order0_bits=trainer.order0_bits(),
         method=identity["method"],
         method_settings=identity["method_settings"],
-        pretrain=dataclasses.asdict(recipe.pretrain),
+        pretrain=dataclasses.asdict(trainer.asked),
         seed=settings.seed,
         length=method.length,
         steps=settings.steps,
@@ -226,21 +225,13 @@ def _lead(
         store=store.checksum(),
         warnings=trainer.warnings,
     )
-    sections = {
-        "name": recipe.name,
-        "pretrain": dataclasses.replace(recipe.pretrain, precision=trainer.precision),  # auto might choose another
-        "encoder": recipe.encoder,
-        recipe.name: recipe.method,
-    }
+    # as pretrain takes it; what auto chose, since it might choose another elsewhere
+    chosen_here = identity["pretrain"] | {"precision": trainer.precision}
+    told = {"name": identity["method"], "pretrain": chosen_here, "encoder": identity["encoder"]}
+    told[identity["method"]] = identity["method_settings"]
     given = {"store": store.folder, "out": out, "device": device.type, "threads": identity["threads"]}
     files.write_provenance(
-        out / "run",
-        "pretrain",
-        {name: section if name == "name" else dataclasses.asdict(section) for name, section in sections.items()},
-        {"store": store.folder},
-        settings.seed,
-        given,
-        ranks=ranks.count,
+        out / "run", "pretrain", told, {"store": store.folder}, settings.seed, given, ranks=ranks.count
     )
     files.discard(states)  # the encoder says from now on whose folder this is
     return trainer.warnings
@@ -291,6 +282,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         self.settings, self.method, self.device = settings, method.to(device), device
+        self.asked = settings  # `settings` may know more steps, once the bases of one are counted
         self.ranks = self._ranks(ranks)
         self.sampler = self._sampler(store, rows)
         held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]

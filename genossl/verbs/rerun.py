@@ -20,7 +20,8 @@ class Made(NamedTuple):
     settings: dict[str, Any]
     folder: str  # that the paths are relative to
     ranks: int  # processes that torchrun started
-    notes: list[str]  # in which today differs from then, in sentences
+    changed: list[str]  # a sentence for each input that is no longer what it was
+    versions: list[str]  # and for each package
 
 
 def run(artefact: str | Path) -> Made:
@@ -33,7 +34,7 @@ def run(artefact: str | Path) -> Made:
         settings = {name: value for name, value in record["settings"].items() if name not in given}
     except (KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{path}: does not say which command wrote it; an older genossl did") from None
-    return Made(verb, given, settings, folder, ranks, [*_inputs(inputs, Path(folder)), *_versions(versions)])
+    return Made(verb, given, settings, folder, ranks, _inputs(inputs, Path(folder)), _versions(versions))
 
 
 def provenance_of(artefact: Path) -> Path:
