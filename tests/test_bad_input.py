@@ -297,7 +297,7 @@ class Code:
         ("nan", "encoder.safetensors: found numbers that are not finite in "),
         ("other", "encoder.safetensors: does not fit encoder.json"),
         ("missing", "encoder.safetensors: no such file"),
-        ("newer", "encoder.json: format 99; this genossl reads format 1"),
+        ("newer", "encoder.json: format 99; this genossl reads format "),
         ("deep", "encoder.json: is damaged, not JSON (maximum recursion depth"),
         ("nothing", "holds no encoder.json; expected a folder written by genossl pretrain"),
     ],

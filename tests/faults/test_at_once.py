@@ -148,7 +148,7 @@ def test_an_input_that_was_replaced_is_named(cases: dict[str, kills.Case], tmp_p
         path.write_bytes(changed)
         os.utime(path, (1, 1))
         code, said = commands.run(["check", str(tmp_path / "store")])
-        wrong += not (code == 2 and said.count("\n") == 1 and f"{path} (a): has changed since" in said)
+        wrong += not (code == 2 and said.count("\n") == 1 and f"{path}: the input a has changed since" in said)
     path.write_bytes(whole)
     assert commands.run(["check", str(tmp_path / "store")]) == (0, "")
     record("input changed after ingest", tried, wrong=wrong)
