@@ -243,3 +243,9 @@ def test_control_characters_in_a_table(tmp_path: Path, character: str) -> None:
             files.read_sheet(tmp_path / "t.tsv")
     (tmp_path / "t.tsv").write_text("a\tb\n1\té\u00a0\u202ex\n", encoding="utf-8")
     assert files.read_sheet(tmp_path / "t.tsv")["b"][0] == "é\u00a0\u202ex"
+
+
+def test_control_characters_of_free_text_are_written_as_blanks(tmp_path: Path) -> None:
+    """Annotation, such as products of genes, may have any: %1B of GFF3, say."""
+    files.write_tsv(tmp_path / "t.tsv", pd.DataFrame({"a": ["x\ty\nz\x1b[2J\0\x9b\u00a0é\u202e"]}))
+    assert (tmp_path / "t.tsv").read_text(encoding="utf-8") == "a\nx y z [2J  \u00a0é\u202e\n"
