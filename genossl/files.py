@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -34,15 +33,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGES = ("genossl", "torch", "numpy", "pandas", "scikit-learn", "biopython", "pyfaidx", "snakemake")
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
-<<<<<<< HEAD
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 STALE = 7 * 86400  # seconds after which what a process of another machine has not written to is nobody's
 _open: set[str] = set()  # temporary files and folders of this process
-=======
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
 _BLANKS = dict.fromkeys([*range(32), *range(127, 160)], " ")
->>>>>>> input
 quiet = False  # set by the command line's --quiet
 
 
@@ -101,7 +97,7 @@ def sweep(folder: Path, name: str) -> None:
 
 def discard(path: Path) -> None:
     """Remove a folder, whose name is gone before its files are."""
-    old = path.with_name(_temporary(path) + secrets.token_hex(4))
+    old = path.with_name(f"{_temporary(path)}{time.monotonic_ns():x}")
     with contextlib.suppress(OSError):  # another process was faster, or it cannot be written and nor need it be
         os.rename(path, old)
     shutil.rmtree(old, ignore_errors=True)
@@ -218,7 +214,10 @@ def spare(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) ->
 
 
 def clear(outputs: Iterable[str | Path]) -> None:
-    """Remove files that are about to be written together, so that none stands beside one of another run."""
+    """Remove what is about to be written beside a file, before that is replaced: none stands beside another run's.
+
+    The file itself is replaced and never gone, so that another process that has just written it can read it.
+    """
     for path in map(Path, outputs):
         with disk(path):
             path.unlink(missing_ok=True)

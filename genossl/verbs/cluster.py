@@ -111,7 +111,7 @@ def run(
     shown = files.progress(found, desc=f"cluster {task}", unit="embedding", total=len(paths))
     results = dict(zip(paths, shown, strict=True))
     record = describe(task, rows, results, settings)
-    files.clear(written)
+    files.clear(written[1:])
     files.write_tsv(out, tidy(task, rows, results))
     files.write_tsv(out.with_suffix(".comparisons.tsv"), comparisons(task, rows, results, settings.rival))
     files.write_tsv(out.with_suffix(".assigned.tsv"), assigned(rows, results))

@@ -152,7 +152,7 @@ def run(
     about = describe(model, begin, task, found, settings)
     about |= {"device": where.type, "threads": torch.get_num_threads(), "longest": max(map(len, tokens))}
     about["seconds"] = round(time.perf_counter() - started, 1)
-    files.clear([out, out.with_suffix(".json")])
+    files.clear([out.with_suffix(".json")])
     with files.atomic(out) as stream:
         np.savez(
             stream,

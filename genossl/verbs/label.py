@@ -78,7 +78,7 @@ def run(
     ids = [row["id"] for row in rows]
     table = {"id": ids, "label": names[made.label_N], "score": made.score_N.round(4), "how": made.how_N}
     rules = rules_table(made, found.classes, settings.k)
-    files.clear([out, out.with_suffix(".rules.tsv")])
+    files.clear([out.with_suffix(".rules.tsv")])
     files.write_tsv(out, pd.DataFrame(table))
     files.write_tsv(out.with_suffix(".rules.tsv"), rules)
     beside = {"seeds": seeds, "motifs": motifs, "sequences": sequences}

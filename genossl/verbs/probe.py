@@ -119,7 +119,7 @@ def run(
     if audit:
         tables[".subsets"] = tidy.subset_scores(task, ready, results, seed, parts)
         paths["audit"] = Path(audit)
-    files.clear(written)
+    files.clear(written[1:])
     for suffix, table in tables.items():
         files.write_tsv(out.with_suffix(f"{suffix}.tsv"), table)
     files.write_json(out.with_suffix(".json"), record)

@@ -72,7 +72,7 @@ def run(
     used = {
         str(file.relative_to(path)) if Path(path).is_dir() else "input": file for file in layouts.files_of(Path(path))
     }
-    files.clear([out, out.with_suffix(".json")])
+    files.clear([out.with_suffix(".json")])
     files.write_tsv(out, made.table)
     files.write_json(out.with_suffix(".json"), {"task": name, **made.about})
     beside = {"labels": labels, "genome": genome, "store": store}

@@ -151,8 +151,10 @@ def end(process: int) -> int:
 # ---- what is left
 
 
-def fingerprint(path: Path) -> str:
-    """Checksum of a file without its times, the only thing in which two equal runs differ."""
+def fingerprint(path: Path, folder: Path) -> str:
+    """Checksum of a file without its times and the folder that it was written into, in which equal runs may differ."""
+    if path.name.endswith(".provenance.json"):
+        return path.read_text().replace(str(folder), "{out}")
     if path.name == "log.tsv":
         lines = [line.rpartition("\t")[0] for line in path.read_text().splitlines()]
         return files.hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -169,7 +171,7 @@ def finals(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if path.is_file() and "state" not in parts and not any(part.startswith(".") for part in parts):
-            found["/".join(parts)] = fingerprint(path)
+            found["/".join(parts)] = fingerprint(path, folder)
     return found
 
 
@@ -177,7 +179,7 @@ def states(folder: Path) -> list[int]:
     """Steps of the saved states below; ValueError where one is not whole."""
     steps = []
     for path in sorted(folder.rglob("step-*")):
-        if path.name.startswith("step-"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
             manifest = json.loads((path / "manifest.json").read_text())
             files.check_seal(path, manifest)
             if files.sha256(path / "state.pt") != manifest["sha256"]:
@@ -243,17 +245,18 @@ def trial(case: Case, work: Path, chance: random.Random, kills: int) -> tuple[in
 
 def unbroken(case: Case, work: Path) -> None:
     """Run it once: fingerprints, seconds, number of events; and once on other input for what was there before."""
-    for words, name in ((case.older, ".before"), (case.words, ".whole")):
-        folder = work / f"{case.verb}{name}"
+    folder = work / case.verb  # the same as later, since provenance names it
+    for words in filter(None, (case.older, case.words)):
         folder.mkdir()
-        if not words:
-            continue
         began = time.monotonic()
         process, reader = start([word.replace("{out}", str(folder)) for word in words], work / "log", count=True)
         code = end(process)
         assert code == 0, (work / "log").read_text()
         case.seconds, case.events = time.monotonic() - began, told(reader)["events"]
-    case.before, case.whole = finals(work / f"{case.verb}.before"), finals(work / f"{case.verb}.whole")
+        if words is case.older:
+            case.before = finals(folder)
+            folder.rename(work / f"{case.verb}.before")
+    case.whole = finals(folder)
 
 
 def in_a_fork(words: list[str], log: Path) -> tuple[int, str]:
@@ -416,6 +419,7 @@ def main() -> None:
     given.add_argument("--seed", type=int, default=0, help="of the moments")
     options = given.parse_args()
     torch.set_num_threads(1)
+    files.commit()  # asks git, once for all forks
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         if options.checkpoints:

@@ -28,10 +28,11 @@ rule ingest:
         settings=lambda wildcards: json.dumps(
             config.get("ingest") or {}, sort_keys=True
         ),
-        # a file that gave way to an older one has no newer time, by which alone it would be noticed
-        seen=lambda wildcards, input: [
+        # a file that gave way to an older one has no newer time, by which alone it would be noticed; what is made of a
+        # rule's `input` is not compared, hence its list
+        seen=lambda wildcards: [
             (Path(path).stat().st_size, int(Path(path).stat().st_mtime))
-            for path in input
+            for path in rules.ingest.input
             if Path(path).exists()
         ],
     shell:
