@@ -75,11 +75,10 @@ fuzz: $(READY)  ## look for inputs that crash a reader, guided by coverage (SECO
 	@test ! -d $(FUZZ)/atheris || for target in sequences tables settings; do \
 		PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(SECONDS) || exit 1; done
 
-audit: $(READY)  ## known weaknesses of the installed dependencies (asks a database on the network)
+audit:  ## known weaknesses of the pinned dependencies (asks PyPI's database; fails where it cannot be reached)
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
 		$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'; }
-	$(AUDIT)/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
-		--skip-editable
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 check: $(READY)  ## lint, formats, types, the workflow's own linters
 	$(RUN) ruff check .

@@ -38,6 +38,7 @@ STALE = 7 * 86400  # seconds after which what a process of another machine has n
 _open: set[str] = set()  # temporary files and folders of this process
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # of runs, tasks and the collection: they become file names
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # blanks and line ends apart
+_BLANKS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 quiet = False  # set by the command line's --quiet
 
 
@@ -252,7 +253,7 @@ def _plain(value: Any) -> Any:
 
 
 def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
-    """Tab-separated, header line, no quoting: names are written byte for byte."""
+    """Tab-separated, header line, no quoting: names are written byte for byte, control characters as blanks."""
     with atomic(path, "w") as stream:
         stream.write("\t".join(map(str, frame.columns)) + "\n")
         columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
@@ -269,7 +270,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return repr(float(value))  # numpy's own repr names its type
-    return str(value).replace("\t", " ").replace("\n", " ")
+    text = str(value)
+    return text if text.isprintable() else text.translate(_BLANKS)
 
 
 def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool = True) -> pd.DataFrame:

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.load_profile("ci")  # the same examples everywhere; another: pytest --hypothesis-profile default
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # bitwise results are promised at equal thread counts
 REPOSITORY = Path(__file__).resolve().parent.parent
 

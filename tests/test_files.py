@@ -347,3 +347,27 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     for written in ("a.tsv", "link", "../" + tmp_path.name + "/a.tsv"):
         with pytest.raises(InputError, match="is read, and would be written over"):
             files.spare([tmp_path / "b.tsv", tmp_path / written], [tmp_path / "a.tsv"])
+
+
+def test_a_sheet_that_unpacks_to_too_much(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "t.tsv.gz", "wb", compresslevel=9) as stream:
+        for _ in range(150):
+            stream.write(b"a" * 1_000_000)
+    with pytest.raises(InputError, match=r"t\.tsv\.gz: unpacks to more than 200 times its size"):
+        files.read_sheet(tmp_path / "t.tsv.gz")
+
+
+@pytest.mark.parametrize("character", ["\0", "\x07", "\x1b", "\x7f", "\x85", "\x9b"])
+def test_control_characters_in_a_table(tmp_path: Path, character: str) -> None:
+    for text in (f"a\tb\n1\tx{character}y\n", f"a\tb{character}b\n1\tx\n"):
+        (tmp_path / "t.tsv").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=r"t\.tsv line [12]: found a control character in '[xb].*', expected none"):
+            files.read_sheet(tmp_path / "t.tsv")
+    (tmp_path / "t.tsv").write_text("a\tb\n1\té\u00a0\u202ex\n", encoding="utf-8")
+    assert files.read_sheet(tmp_path / "t.tsv")["b"][0] == "é\u00a0\u202ex"
+
+
+def test_control_characters_of_free_text_are_written_as_blanks(tmp_path: Path) -> None:
+    """Annotation, such as products of genes, may have any: %1B of GFF3, say."""
+    files.write_tsv(tmp_path / "t.tsv", pd.DataFrame({"a": ["x\ty\nz\x1b[2J\0\x9b\u00a0é\u202e"]}))
+    assert (tmp_path / "t.tsv").read_text(encoding="utf-8") == "a\nx y z [2J  \u00a0é\u202e\n"

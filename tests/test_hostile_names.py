@@ -34,12 +34,11 @@ runs:
     encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
     self_genomenet: {length: 200, distance: 300}
 baselines: [kmer2]
-embedded: [kmer2]
 cluster: {algorithms: [kmeans], rival: kmer2, replicates: 100}
 probe: {shots: [5], draws: 1, replicates: 100}
 report: {verdict_shots: 5}
 audit: {stop: false}
-jobs: {probe_threads: 1, embed_parts: 2}
+jobs: {probe_threads: 1}
 """
 
 

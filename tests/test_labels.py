@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genossl.errors import InputError
 from genossl.genome.labels import files_of, of_task, read_labels
@@ -72,3 +75,80 @@ def test_what_the_task_of_a_table_is(tmp_path: Path) -> None:
     assert files_of(table) == [table, tmp_path / "t.json"]
     (tmp_path / "t.json").write_text('{"model": "cnn"}')
     assert of_task(table) == {}
+
+
+CELL = st.sampled_from(
+    ["", "a", "b", "NA", "001", "nan", " x ", "é", "0", "3", "10", "-1", "+", "-", ".", "train", "DEV", "#", '"']
+)
+GOOD = {  # mostly, so that whole tables are accepted
+    "id": st.integers(0, 10**9).map(str),
+    "label": st.sampled_from(["a", "NA", "001"]),
+    "split": st.sampled_from(["", "train", "Dev"]),
+    "group": CELL,
+    "sequence": st.just("ACGT"),
+    "contig": st.just("c"),
+    "start": st.sampled_from(["0", "03", "5"]),
+    "end": st.sampled_from(["5", "6"]),
+    "strand": st.sampled_from(["+", "-", "."]),
+    "note": CELL,
+}
+
+
+@st.composite
+def tables(draw: Callable) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; half of the tables have one cell or column that may be wrong."""
+    places = ["contig", "start", "end"] if draw(st.booleans()) else []
+    others = draw(st.sets(st.sampled_from(["split", "group", "sequence", "strand", "note"])))
+    header = draw(st.permutations(["id", "label", *places, *sorted(others)]))
+    rows = [[draw(GOOD[name]) for name in header] for _ in range(draw(st.integers(0, 4)))]
+    if draw(st.booleans()):
+        if rows and draw(st.booleans()):
+            rows[-1][draw(st.integers(0, len(header) - 1))] = draw(CELL)
+        else:
+            header[0] = "other"
+    return header, rows
+
+
+def slow(header: list[str], rows: list[list[str]]) -> list[list[str | int]] | None:
+    """The rows as read, cell by cell; None where one is refused."""
+    seen, found = set(), []
+    rows = [row for row in rows if "\t".join(row).strip() and not row[0].startswith("#")]
+    if (
+        not rows
+        or not {"id", "label"} <= set(header)
+        or ({"start", "end"} & set(header) and not {"contig", "start", "end"} <= set(header))
+    ):
+        return None
+    for row in rows:
+        cells: dict[str, str | int] = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
+        if cells["id"] in seen or "" in (cells["id"], cells["label"]):
+            return None
+        seen.add(cells["id"])
+        if "split" in cells:
+            known = {"": "", "train": "train", "dev": "validation"}
+            if str(cells["split"]).lower() not in known:
+                return None
+            cells["split"] = known[str(cells["split"]).lower()]
+        if "start" in cells:
+            if not str(cells["start"]).isdigit() or not str(cells["end"]).isdigit():
+                return None
+            cells |= {"start": int(cells["start"]), "end": int(cells["end"])}
+            if int(cells["start"]) >= int(cells["end"]):
+                return None
+        if cells.get("strand", "+") not in ("+", "-", "."):
+            return None
+        found.append(list(cells.values()))
+    return found
+
+
+@given(table=tables())
+def test_tables_are_read_as_a_slow_reader_reads_them(tmp_path_factory: pytest.TempPathFactory, table) -> None:
+    header, rows = table
+    path = tmp_path_factory.getbasetemp() / "labels.tsv"
+    path.write_text("\n".join("\t".join(cells) for cells in [header, *rows]) + "\n", encoding="utf-8")
+    expected = slow(header, rows)
+    if expected is None:
+        with pytest.raises(InputError, match=r"labels\.tsv"):
+            read_labels(path)
+    else:
+        assert read_labels(path).values.tolist() == expected

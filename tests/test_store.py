@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genossl import files
 from genossl.errors import InputError
@@ -173,3 +175,40 @@ def test_a_changed_table_is_found_when_the_store_is_opened(folder: Path, name: s
     assert (folder / name).read_bytes() != raw
     with pytest.raises(InputError, match=f"{name}: (differs|is damaged)"):
         TokenStore.open(folder)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters="\t\n\r"), min_size=1)
+PIECES = st.lists(st.lists(st.integers(0, 4), max_size=9), min_size=1, max_size=4)  # of a contig, as they come
+CONTIG = st.tuples(TEXT, PIECES.filter(any), st.booleans())  # the last: whether it is kept
+GENOME = st.tuples(st.lists(CONTIG, min_size=1, max_size=5), st.booleans())  # the last: whether a part is joined
+
+
+@given(genomes=st.dictionaries(TEXT, GENOME, min_size=1, max_size=4))
+def test_any_names_and_pieces_come_back(tmp_path_factory: pytest.TempPathFactory, genomes: dict) -> None:
+    """Beside a list in memory: names that look like numbers, quotes or comments, contigs left out, parts joined."""
+    folder = tmp_path_factory.mktemp("store")
+    kept: list[tuple[str, str, list[int]]] = []
+    with Writer(folder) as writer:
+        for i, (genome, (contigs, apart)) in enumerate(genomes.items()):
+            (folder / f"part{i}").mkdir()
+            with Writer(folder / f"part{i}") as part:
+                into = part if apart else writer
+                for contig, pieces, keep in contigs:
+                    into.begin(genome, contig, "x.fa")
+                    for piece in pieces:
+                        into.append(np.array(piece, np.uint8))
+                    into.end(keep)
+                    kept += [(genome, contig, [token for piece in pieces for token in piece])] * keep
+            if apart:
+                writer.join(part.folder)
+        writer.close(pd.DataFrame({"genome": list(genomes), "split": ""}), None, {})
+    if not kept:  # as ingest sees to
+        return
+    store = TokenStore.open(folder)
+    store.verify()
+    assert store.tokens.tolist() == [token for _, _, tokens in kept for token in tokens]
+    assert store.genomes["genome"].tolist() == list(genomes)
+    assert store.contigs[["genome", "contig"]].values.tolist() == [[genome, contig] for genome, contig, _ in kept]
+    for (_, _, tokens), row in zip(kept, store.contigs.itertuples(), strict=True):
+        assert store.tokens[row.offset : row.offset + row.length].tolist() == tokens
+        assert row.n_N == tokens.count(4)

@@ -9,6 +9,8 @@ import numpy as np
 import planted
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from genossl.errors import InputError
@@ -131,3 +133,43 @@ def test_no_usable_contig(store: TokenStore) -> None:
         Pairs(store, ROWS, 23, 5)
     with pytest.raises(InputError, match=r"no contig holds 5 bases, .*0 contigs to draw from, the longest has 0"):
         Windows(store, ROWS[:0], 5)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    length=st.integers(1, 20),
+    distance=st.integers(0, 30),
+    seed=st.integers(0, 1 << 40),
+    data=st.data(),
+)
+def test_every_draw_is_one_of_the_windows_that_there_are(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], length: int, distance: int, seed: int, data
+) -> None:
+    """Beside a list of all windows and pairs of the chosen contigs, by loops over starts."""
+    rng = np.random.default_rng(seed)
+    contigs = [rng.integers(0, 5, n).astype(np.uint8) for n in lengths]
+    half = (len(contigs) + 1) // 2
+    genomes = (
+        {"a": ("train", contigs[:half]), "b": ("train", contigs[half:])} if contigs[half:] else {"a": ("", contigs)}
+    )
+    store = TokenStore.open(planted.store(tmp_path_factory.mktemp("w") / "store", genomes))
+    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(contigs) - 1), min_size=1))))
+    singles = {(i, a): contigs[i][a : a + length] for i in rows.tolist() for a in range(lengths[i] - length + 1)}
+    pairs = {
+        (i, a, b): np.stack([contigs[i][a : a + length], contigs[i][b : b + length]])
+        for i in rows.tolist()
+        for a in range(lengths[i] - 2 * length + 1)
+        for b in range(a + length, min(a + length + distance, lengths[i] - length) + 1)
+    }
+    for sampler, all_of_them in ((Windows, singles), (Pairs, pairs)):
+        more = (distance,) if sampler is Pairs else ()
+        if not all_of_them:
+            with pytest.raises(InputError, match="no contig holds"):
+                sampler(store, rows, length, *more)
+            continue
+        batch = sampler(store, rows, length, *more).draw(40, generator(seed, 0))
+        for contig, start, genome, tokens in zip(
+            batch.contig.tolist(), batch.start.view(40, -1).tolist(), batch.genome.tolist(), batch.tokens, strict=True
+        ):
+            assert np.array_equal(tokens.numpy(), all_of_them[contig, *start])
+            assert genome == (contig >= half)

@@ -147,12 +147,16 @@ def cut(path: Path, table: pd.DataFrame, sequences: str | Path) -> Iterator[tupl
 
 
 def _of_store(path: Path, store: TokenStore, places: list[tuple]) -> Iterator[np.ndarray]:
-    contigs: dict[tuple, np.ndarray] = {}
+    c = store.contigs[store.contigs["contig"].isin({place[2] for place in places})]
+    found: dict[tuple, list[tuple[int, int]]] = {}  # looked up once: there may be a million rows of as many contigs
+    for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
+        for key in ((genome, contig), (None, contig)):
+            found.setdefault(key, []).append((offset, length))
     for name, genome, contig, start, end, strand in places:
-        if (genome, contig) not in contigs:
-            contigs[genome, contig] = store.contig(contig, genome)
-        tokens = contigs[genome, contig]
-        if end > len(tokens):
-            raise InputError(f"{path}: id {name!r} ends at {end}; {contig} has {len(tokens)} bases")
-        part = np.asarray(tokens[start:end])
+        if len(found.get((genome, contig), ())) != 1:
+            store.contig(contig, genome)  # says what is wrong
+        offset, length = found[genome, contig][0]
+        if end > length:
+            raise InputError(f"{path}: id {name!r} ends at {end}; {contig} has {length} bases")
+        part = np.asarray(store.tokens[offset + start : offset + end])
         yield reverse_complement(part) if strand == "-" else part
