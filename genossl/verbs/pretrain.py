@@ -47,7 +47,7 @@ from genossl.model.precision import Product, autocast, chosen
 from genossl.model.profiling import profiled
 from genossl.model.ranks import ALONE, Ranks, started
 from genossl.pretext.method import Loss, Method, Views
-from genossl.recipe import Loop, resolve
+from genossl.recipe import Loop, Recipe, resolve
 
 log = logging.getLogger("genossl")
 TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
@@ -127,12 +127,13 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
             states.mkdir(parents=True, exist_ok=True)
         with lock.held(states / "lock") as check:
             store.verify()
-            return _lead(trainer, store, Path(out), identity, jobs, check)
+            return _lead(trainer, recipe, store, Path(out), identity, jobs, check)
 
 
 def _lead(
-    trainer: Trainer, store: TokenStore, out: Path, identity: dict[str, Any], jobs: Jobs, check: Callable[[], None]
-) -> list[str]:
+    trainer: Trainer, recipe: Recipe, store: TokenStore, out: Path, identity: dict[str, Any], jobs: Jobs,
+    check: Callable[[], None],
+) -> list[str]:  # fmt: skip
     """What the first rank does, which may be the only one: it takes every step and writes everything.
 
     check: raises InputError where this process no longer is the one that writes into `out`.
@@ -212,7 +213,7 @@ def _lead(
         order0_bits=trainer.order0_bits(),
         method=identity["method"],
         method_settings=identity["method_settings"],
-        pretrain=dataclasses.asdict(trainer.asked),
+        pretrain=dataclasses.asdict(recipe.pretrain),
         seed=settings.seed,
         length=method.length,
         steps=settings.steps,
@@ -282,7 +283,6 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         self.settings, self.method, self.device = settings, method.to(device), device
-        self.asked = settings  # `settings` may know more steps, once the bases of one are counted
         self.ranks = self._ranks(ranks)
         self.sampler = self._sampler(store, rows)
         held_out = store.select(set(settings.validation_splits)) if settings.validate_every else rows[:0]
