@@ -61,7 +61,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the whole workflow ran without Slurm and without a fault."""
     folder = tmp_path_factory.mktemp("unbroken")
     rng = np.random.default_rng(0)
