@@ -24,7 +24,7 @@ PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' 
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts bench peers test test-slow faults fuzz audit check format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow test-slurm faults fuzz audit check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -60,6 +60,9 @@ $(PEERS_READY): benchmarks/peers.txt
 
 test: $(READY)  ## the tests (under 15 minutes on 2 cores)
 	$(RUN) python -m pytest
+
+test-slurm: $(READY)  ## the workflow on a Slurm that root brings up here on Debian, else skipped (a quarter of an hour)
+	$(RUN) python -m pytest tests/slurm -m slurm --timeout 900
 
 test-slow: $(READY)  ## the tests that take minutes each: faults (docs/reliability.md), whole workflows, planted truths (under an hour)
 	$(RUN) python -m pytest -m slow --timeout 3600

@@ -485,7 +485,7 @@ def test_of_very_many_genomes_only_the_sheet_is_an_input(finished):
     for most, inputs in (("6", "data/genomes.tsv, data/alpha_train.fa, "), ("5", "data/genomes.tsv\n")):
         text = TINY.replace("collection: tiny", "collection: many")
         own.write_text(text.replace("{probe_threads: 1}", f"{{tracked_genomes: {most}}}"))
-        told = snakemake(finished, "--dry-run", "--configfile", str(own), "results/many/store").stdout
+        told = snakemake(finished, "results/many/store", "--dry-run", "--configfile", str(own)).stdout
         assert f"input: {inputs}" in told
 
 

@@ -136,7 +136,6 @@ JOBS = {
     "max_resubmissions": 20,
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
-# In shell lines as {JOBS[...]} and {TORCHRUN}: an f-string's value is the rule's code, whose change would train again.
 # How pretraining is started where several processes train together, and what a cluster is asked for
 RANKS = JOBS["ranks"] // JOBS["nodes"]  # of one node
 TORCHRUN = f"--nproc-per-node {RANKS} --no-python "
@@ -156,7 +155,9 @@ else:
     TORCHRUN = f"torchrun --standalone {TORCHRUN}" if RANKS > 1 else ""
     # without nodes=1 a cluster may give one GPU of each of two nodes
     PLACES = dict(nodes=1, gpu=JOBS["gpu"])
-ONE_GPU = dict(nodes=1, gpu=min(1, JOBS["gpu"]))
+# what else may use a GPU. In shell lines these are {resources...}: what an f-string puts there is a rule's code, whose
+# change would run it again
+ON_DEVICE = dict(nodes=1, gpu=min(1, JOBS["gpu"]), device=JOBS["device"])
 # whose vectors of all genomes are wanted, and in how many parts
 EMBEDDED = config.get("embedded") or []
 PARTS = min(JOBS["embed_parts"], len(GENOMES))

@@ -20,14 +20,14 @@ rule embed:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        **ONE_GPU,
+        **ON_DEVICE,
         mem_mb=memory(JOBS["mem_mb"]),
         runtime=120,
     params:
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
     shell:
         "genossl --quiet embed {input.encoder:q} {input.labels:q} --sequences {input.store:q} --out {output.vectors:q}"
-        " --device {JOBS[device]}"
+        " --device {resources.device}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
 
 
@@ -78,7 +78,7 @@ rule embed_genomes:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        **ONE_GPU,
+        **ON_DEVICE,
         mem_mb=memory(JOBS["mem_mb"]),
         runtime=JOBS["runtime"],
     params:
@@ -86,5 +86,6 @@ rule embed_genomes:
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
     shell:
         "genossl --quiet embed {params.encoder:q} {input.store:q} --out {output.vectors:q}"
-        " --part {wildcards.part}/{PARTS} --device {JOBS[device]}"
+        f" --part {{wildcards.part}}/{PARTS}"
+        " --device {resources.device}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ rule finetune:
         "../envs/genossl.yaml"
     threads: JOBS["pretrain_threads"]
     resources:
-        **ONE_GPU,
+        **ON_DEVICE,
         mem_mb=memory(JOBS["mem_mb"]),
         runtime=JOBS["runtime"],
     params:
@@ -36,5 +36,5 @@ rule finetune:
     shell:
         "genossl --quiet finetune {params.model:q} {input.labels:q} --sequences {input.store:q}"
         " --kind {params.kind:q} --out {output.predictions:q}"
-        " --device {JOBS[device]}"
+        " --device {resources.device}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"

@@ -25,12 +25,16 @@ rule pretrain:
         # of each node, and the same at each attempt: that it is started again says nothing of its memory
         mem_mb=350 + JOBS["mem_mb"] * RANKS,
         runtime=JOBS["runtime"],
+        stop_margin=JOBS["stop_margin"],
+        launcher=TORCHRUN,
+        rank_threads=JOBS["pretrain_threads"],
+        device=JOBS["device"],
     params:
         settings=lambda wildcards: json.dumps(RUNS[wildcards.run], sort_keys=True),
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
-        "{TORCHRUN}genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
-        " --device {JOBS[device]}"
-        " --threads {JOBS[pretrain_threads]}"
-        " --time-limit $(({resources.runtime} - {JOBS[stop_margin]})) > {log:q} 2>&1"
+        "{resources.launcher}genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        " --device {resources.device}"
+        " --threads {resources.rank_threads}"
+        " --time-limit $(({resources.runtime} - {resources.stop_margin})) > {log:q} 2>&1"

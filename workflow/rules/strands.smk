@@ -18,7 +18,7 @@ rule strands:
         "../envs/genossl.yaml"
     threads: 1
     resources:
-        **ONE_GPU,
+        **ON_DEVICE,
         mem_mb=memory(JOBS["mem_mb"]),
         runtime=60,
     params:
@@ -39,5 +39,5 @@ rule strands:
         ),
     shell:
         "genossl --quiet strands {params.encoders:q} --labels {input.labels:q} --sequences {input.store:q}"
-        " --out {output.table:q} --device {JOBS[device]}"
+        " --out {output.table:q} --device {resources.device}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
