@@ -137,7 +137,7 @@ JOBS = {
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
 # How pretraining is started where several processes train together, and what a cluster is asked for
-RANKS = JOBS["ranks"] // JOBS["nodes"]  # of one node
+RANKS = JOBS["ranks"] // (JOBS["nodes"] or 1)  # of one node; genossl check speaks of 0
 TORCHRUN = f"--nproc-per-node {RANKS} --no-python "
 if JOBS["nodes"] > 1:
     # with mpi the job is no step of srun by itself; its shell is on the first node, where the ranks meet
