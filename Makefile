@@ -67,7 +67,7 @@ test-slurm: $(READY)  ## the workflow on a Slurm that root brings up here on Deb
 test-slow: $(READY)  ## the tests that take minutes each: faults (docs/reliability.md), whole workflows, planted truths (under an hour)
 	$(RUN) python -m pytest -m slow --timeout 3600
 
-faults: $(READY)  ## kills, full disks, damaged files and the like, counted (docs/reliability.md; under half an hour)
+faults: $(READY)  ## kills, full disks, damaged files and the like, counted (docs/reliability.md; under a quarter of an hour)
 	mkdir -p results && rm -f results/faults.jsonl
 	$(RUN) GENOSSL_FAULTS=results/faults.jsonl python -m pytest tests/faults -m "slow or not slow" --timeout 3600
 	@$(RUN) python tests/faults/tally.py results/faults.jsonl
