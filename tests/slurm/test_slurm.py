@@ -281,10 +281,10 @@ def test_pretraining_goes_on_by_the_same_command_after_an_interrupt(unbroken, fo
 def test_a_job_out_of_memory_is_submitted_again_with_twice_as_much(unbroken, folder, start):
     (folder / VECTORS).unlink()
     config = folder / "config.yaml"
-    config.write_text(config.read_text().replace("jobs: {", "jobs: {mem_mb: 100, "))
+    config.write_text(config.read_text().replace("jobs: {", "jobs: {mem_mb: 1, "))
     workflow = start(VECTORS)
     workflow.ended()
-    assert [accounted(job, "ReqMem") for job in workflow.jobs] == ["450M", "900M"]
+    assert [accounted(job, "ReqMem") for job in workflow.jobs] == ["351M", "702M"]
     (log,) = (folder / "logs" / "slurm").rglob("*.log")  # that of the job which did not end well
     assert "Exceeded job memory limit" in log.read_text()
     same(unbroken, folder, VECTORS)
