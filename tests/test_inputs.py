@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,18 @@ def test_a_genome_column_tells_contigs_of_one_name_apart(tmp_path: Path, store: 
 def test_tables_that_are_refused(tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(InputError, match=rf"labels\.tsv: {message}"):
         list(inputs.read(table(tmp_path, *lines), 0, 0))
+
+
+def test_coordinates_on_a_damaged_contig(tmp_path: Path, store: Path) -> None:
+    """Told when it is read, and of no row of another contig."""
+    damaged = shutil.copytree(store, tmp_path / "damaged")
+    tokens = bytearray((damaged / "tokens.bin").read_bytes())
+    tokens[0] ^= 1
+    (damaged / "tokens.bin").write_bytes(tokens)
+    header = "id\tlabel\tcontig\tstart\tend"
+    assert len(list(inputs.read(table(tmp_path, header, "a\tx\tg_1\t0\t2"), 0, 0, damaged))) == 1
+    with pytest.raises(InputError, match=r"tokens\.bin: contig 'g_0' of genome 'g' differs from what ingest wrote"):
+        list(inputs.read(table(tmp_path, header, "a\tx\tg_0\t5\t7"), 0, 0, damaged))
 
 
 def test_coordinates_that_are_nowhere(tmp_path: Path, store: Path, fasta: Path) -> None:

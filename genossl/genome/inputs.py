@@ -148,15 +148,18 @@ def cut(path: Path, table: pd.DataFrame, sequences: str | Path) -> Iterator[tupl
 
 def _of_store(path: Path, store: TokenStore, places: list[tuple]) -> Iterator[np.ndarray]:
     c = store.contigs[store.contigs["contig"].isin({place[2] for place in places})]
-    found: dict[tuple, list[tuple[int, int]]] = {}  # looked up once: there may be a million rows of as many contigs
-    for genome, contig, offset, length in zip(c["genome"], c["contig"], c["offset"], c["length"], strict=True):
+    rows: dict[tuple, list[int]] = {}  # looked up once: there may be a million places on as many contigs
+    for row, genome, contig in zip(c.index, c["genome"], c["contig"], strict=True):
         for key in ((genome, contig), (None, contig)):
-            found.setdefault(key, []).append((offset, length))
+            rows.setdefault(key, []).append(row)
+    contigs: dict[int, np.ndarray] = {}  # each is checked once
     for name, genome, contig, start, end, strand in places:
-        if len(found.get((genome, contig), ())) != 1:
+        if len(rows.get((genome, contig), ())) != 1:
             store.contig(contig, genome)  # says what is wrong
-        offset, length = found[genome, contig][0]
-        if end > length:
-            raise InputError(f"{path}: id {name!r} ends at {end}; {contig} has {length} bases")
-        part = np.asarray(store.tokens[offset + start : offset + end])
+        row = rows[genome, contig][0]
+        if row not in contigs:
+            contigs[row] = store.whole(row)
+        if end > len(contigs[row]):
+            raise InputError(f"{path}: id {name!r} ends at {end}; {contig} has {len(contigs[row])} bases")
+        part = np.asarray(contigs[row][start:end])
         yield reverse_complement(part) if strand == "-" else part
