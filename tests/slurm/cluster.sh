@@ -159,6 +159,8 @@ stop() {
         fi
         rm -f "$run/$daemon.pid"
     done
+    # with it, Slurm's commands, and so every snakemake that has the plugin, would wait ten seconds for a controller
+    ! grep -qxF "$mark" $etc/slurm.conf 2>/dev/null || rm $etc/slurm.conf
     say "is down"
 }
 
