@@ -82,3 +82,19 @@ def collection(folder: Path, sources: dict[str, np.ndarray], contigs: int, lengt
     sheet = folder / "genomes.tsv"
     sheet.write_text("\n".join(lines) + "\n")
     return sheet
+
+
+def reads(folder: Path, wanted: dict[str, int]) -> None:
+    """Two planted species in data/genomes.tsv, and the task of telling so many 200-base reads of each split apart."""
+    rng = np.random.default_rng(0)
+    sources = {name: symmetric(rng, 3, 1.0) for name in ("alpha", "beta")}
+    collection(folder / "data", sources, contigs=2, length=4000, seed=0)
+    lines = ["id\tlabel\tgenome\tcontig\tstart\tend\tstrand\tsplit"]
+    for name in sources:
+        for split, n in wanted.items():
+            for i in range(n):
+                start, genome = int(rng.integers(3800)), f"{name}_{split}"
+                place = f"{genome}\t{genome}_{i % 2}\t{start}\t{start + 200}\t{'+-'[i % 2]}"
+                lines.append(f"{genome}{i}\t{name}\t{place}\t{split}")
+    (folder / "reads.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "tasks.tsv").write_text("task\tpath\nreads\treads.tsv\n")

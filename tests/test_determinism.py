@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from planted import collection, symmetric
+from planted import reads
 
 CHAIN = """
 from pathlib import Path
@@ -39,17 +38,7 @@ report.run(out, out / "report.html", report.Settings(verdict_shots=5))
 
 def made(folder: Path, **environment: str) -> dict[str, str]:
     """Checksums of everything that a chain of verbs writes in a process of its own, but for how long it took."""
-    rng = np.random.default_rng(0)
-    sources = {name: symmetric(rng, 3, 1.0) for name in ("alpha", "beta")}
-    collection(folder / "data", sources, contigs=2, length=4000, seed=0)
-    lines = ["id\tlabel\tgenome\tcontig\tstart\tend\tstrand\tsplit"]
-    for name in sources:
-        for split in ("train", "validation", "test"):
-            for i in range(12):
-                at, genome = int(rng.integers(3800)), f"{name}_{split}"
-                place = f"{genome}\t{genome}_{i % 2}\t{at}\t{at + 200}\t{'+-'[i % 2]}\t{split}"
-                lines.append(f"{genome}{i}\t{name}\t{place}")
-    (folder / "reads.tsv").write_text("\n".join(lines) + "\n")
+    reads(folder, {"train": 12, "validation": 12, "test": 12})
     words = [sys.executable, "-c", CHAIN]
     root = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": f"{root}:{root.parent}", "OMP_NUM_THREADS": "2"} | environment

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import collection, symmetric
+from planted import reads
 
 from genossl.config import read_yaml
 from genossl.evaluation.table import read_table
@@ -74,20 +74,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 def finished(tmp_path_factory):
     """A folder whose name a shell would trip over, with the workflow run in it once."""
     folder = tmp_path_factory.mktemp("it's $(touch x) a;b")
-    rng = np.random.default_rng(0)
-    sources = {name: symmetric(rng, 3, 1.0) for name in ("alpha", "beta")}
-    collection(folder / "data", sources, contigs=2, length=4000, seed=0)
-    lines = ["id\tlabel\tgenome\tcontig\tstart\tend\tstrand\tsplit"]
-    for name in sources:
-        for split, wanted in (("train", 10), ("validation", 6), ("test", 20)):
-            for i in range(wanted):
-                start = int(rng.integers(3800))
-                genome = f"{name}_{split}"
-                lines.append(
-                    f"{genome}{i}\t{name}\t{genome}\t{genome}_{i % 2}\t{start}\t{start + 200}\t{'+-'[i % 2]}\t{split}"
-                )
-    (folder / "reads.tsv").write_text("\n".join(lines) + "\n")
-    (folder / "tasks.tsv").write_text("task\tpath\nreads\treads.tsv\n")
+    reads(folder, {"train": 10, "validation": 6, "test": 20})
     (folder / "config.yaml").write_text(TINY)
     snakemake(folder, "--cores", "2")
     return folder

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from planted import collection, symmetric
+from planted import reads
 
 pytestmark = pytest.mark.slurm
 BIN = Path(sys.executable).parent
@@ -64,17 +63,7 @@ def cluster() -> Iterator[None]:
 def unbroken(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the whole workflow ran without Slurm and without a fault."""
     folder = tmp_path_factory.mktemp("unbroken")
-    rng = np.random.default_rng(0)
-    sources = {name: symmetric(rng, 3, 1.0) for name in ("alpha", "beta")}
-    collection(folder / "data", sources, contigs=2, length=4000, seed=0)
-    lines = ["id\tlabel\tgenome\tcontig\tstart\tend\tstrand\tsplit"]
-    for name in sources:
-        for split, n in (("train", 10), ("validation", 6), ("test", 20)):
-            for i in range(n):
-                start, genome = int(rng.integers(3800)), f"{name}_{split}"
-                lines.append(f"{genome}{i}\t{name}\t{genome}\t{genome}_{i % 2}\t{start}\t{start + 200}\t+\t{split}")
-    (folder / "reads.tsv").write_text("\n".join(lines) + "\n")
-    (folder / "tasks.tsv").write_text("task\tpath\nreads\treads.tsv\n")
+    reads(folder, {"train": 10, "validation": 6, "test": 20})
     (folder / "config.yaml").write_text(TINY)
     locally(folder)
     return folder
