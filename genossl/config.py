@@ -91,15 +91,16 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
     if not isinstance(mapping, dict):
         return None, [f"{where}: expected key: value pairs, found {_show(mapping)}"]
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    wrong = []
-    for key in mapping:
+    wrong, usable = [], {}
+    for key, value in mapping.items():
         if key not in known:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             wrong.append(f"{where}.{key}: unknown key; {hint}")
-        elif not _is_finite(mapping[key]):
-            wrong.append(f"{where}.{key}: expected finite numbers, found {_show(mapping[key])}")
-    usable = {key: value for key, value in mapping.items() if key in known and _is_finite(value)}
+        elif not _is_finite(value):
+            wrong.append(f"{where}.{key}: expected finite numbers, found {_show(value)}")
+        else:
+            usable[key] = value
     value = None
     try:
         value = TypeAdapter(cls).validate_python(usable)
