@@ -153,7 +153,7 @@ def test_every_public_function_and_class_says_what_it_is(module: str) -> None:
             assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
 
 
-@pytest.mark.parametrize("module", [name for name in TREES if name != "genossl.cli"])
+@pytest.mark.parametrize("module", [name for name in TREES if not name.startswith("genossl.cli")])
 def test_no_print_no_exit_no_bare_except_outside_the_command_line(module: str) -> None:
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Call):

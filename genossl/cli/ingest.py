@@ -1,0 +1,40 @@
+"""`genossl ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+
+
+@verb_command(("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings"))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Genomes read at once; 0: as many as there are cores and large files for.",
+)
+@config_option
+@settings_option
+@set_option
+def ingest(
+    paths: tuple[str, ...], out: Path, threads: int, config_file: Any, settings: Any, assignments: Any
+) -> None:  # fmt: skip
+    """Read genomes into a token store.
+
+    PATH is FASTA, FASTQ or GenBank (plain, .gz, bgzip, .bz2, .xz, .zst), a folder of such files, a manifest (.tsv with
+    the columns genome and path, perhaps split and features, the genes of a FASTA file as GFF3; any others are kept), or
+    - for standard input.
+    """
+    from genossl import config
+    from genossl.verbs import ingest as verb
+
+    built = config.build(verb.Settings, verb_settings("ingest", config_file, settings, assignments), "ingest")
+    summary = verb.run(list(paths), out, built, threads)
+    click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
