@@ -24,7 +24,7 @@ class Diverged(InputError, FloatingPointError):
 
 
 class Stopped(Exception):
-    """Training stopped early and can go on: everything needed is saved. The command line exits with 75."""
+    """Work stopped early and can go on: everything needed is saved. The command line exits with 75."""
 
 
 @contextmanager

@@ -171,12 +171,21 @@ def _files(folder: Path) -> list[Path]:
 
 def _sheet(path: Path) -> list[Genome]:
     genomes = []
-    for i, row in enumerate(read_sheet(path, ("genome", "path")).to_dict("records"), 1):
+    sheet = read_sheet(path, ("genome",))
+    if "accession" not in sheet:  # of which fetch makes a path
+        sheet = read_sheet(path, ("genome", "path"))
+    for i, row in enumerate(sheet.to_dict("records"), 1):
         row = {str(key): str(value) for key, value in row.items()}
         name, split = row.pop("genome"), row.pop("split", "")
-        file, annotation = path.parent / row.pop("path"), row.pop("features", "")
+        given, annotation = row.pop("path", ""), row.pop("features", "")
         if not name:
             raise InputError(f"{path} row {i}: found no genome name, expected one")
+        if not given and row.get("accession"):
+            raise InputError(
+                f"{path} row {i}, genome {name!r}: has an accession and no path; `genossl fetch {path} --out genomes` "
+                "first, then ingest genomes/genomes.tsv"
+            )
+        file = path.parent / given
         if split.lower() not in SPLITS:
             expected = ", ".join(filter(None, SPLITS))
             raise InputError(f"{path} row {i}, genome {name!r}: found split {split!r}, expected {expected} or none")

@@ -9,7 +9,7 @@ from genossl import files
 from genossl.errors import InputError
 
 SUFFIX = ".provenance.json"
-INSIDE = ("store.json", "run")  # whose provenance lies in a folder that is an artefact: a store, a run
+INSIDE = ("store.json", "run", "genomes.tsv")  # whose provenance lies in a folder: a store, a run, fetched genomes
 
 
 class Made(NamedTuple):
