@@ -22,6 +22,7 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/tasks.smk"
 include: "workflow/rules/audit.smk"
@@ -34,9 +35,11 @@ include: "workflow/rules/cluster.smk"
 include: "workflow/rules/report.smk"
 
 
-# gate reads one small file: on a cluster a job of its own would wait longer than it works
+# gate reads one small file: on a cluster a job of its own would wait longer than it works; fetch needs a network, which
+# compute nodes often have not
 localrules:
     all,
+    fetch,
     gate,
 
 

@@ -74,6 +74,7 @@ def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -
 @pytest.mark.parametrize(
     "old,new,message",
     [
+        ("jobs:", "fetch: {entrez: http://x.org}\njobs:", "fetch: entrez: expected https://HOST/PATH"),
         ("jobs:", "audit: {nearr: 0.9}\njobs:", "audit.nearr: unknown key; did you mean near?"),
         ("jobs:", "audit: {share: 2}\njobs:", "audit: share must be from 0 to 1"),
         ("jobs:", "job:", "job: unknown section; known: collection, genomes, tasks, runs, methods, compare, "),
@@ -216,6 +217,17 @@ def test_no_run(folder: Path) -> None:
     [
         ("genomes.tsv", "genome\tpath\na\tb.fa\n", "genomes.tsv: b.fa: no such file, looked for beside the sheet"),
         ("genomes.tsv", "genome\tpath\na\ta.fa\na\ta.fa\n", "genomes.tsv: genome 'a' occurs more than once"),
+        (
+            "genomes.tsv",
+            "genome\taccession\na\t\n",
+            "genomes.tsv: genome 'a' has neither path nor accession, expected one",
+        ),
+        (
+            "genomes.tsv",
+            "genome\taccession\na\tSRR123456\n",
+            "genomes.tsv: SRR123456 is of sequencing reads (SRA), exp",
+        ),
+        ("genomes.tsv", "genome\tacession\na\tx\n", "genomes.tsv: no column path or accession; found genome, acession"),
         ("genomes.tsv", "genome\tpath\n\ta.fa\n", "genomes.tsv: genome '': a name has"),
         ("genomes.tsv", "genome\tpath\na\x1bb\ta.fa\n", r"genomes.tsv line 2: found a control character in 'a\x1bb'"),
         ("tasks.tsv", "task\tpath\n../t\tlabels.tsv\n", "tasks.tsv: task '../t': a name has"),

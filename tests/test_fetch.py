@@ -20,6 +20,8 @@ import ncbi
 import numpy as np
 import pytest
 from ncbi import Clock, Ncbi
+from planted import reads
+from test_workflow import planned, snakemake
 
 from genossl import config
 from genossl.errors import InputError, Stopped
@@ -564,6 +566,82 @@ def test_ingest_names_fetch(tmp_path: Path) -> None:
     (tmp_path / "s.tsv").write_text(f"genome\taccession\na\t{RECORD}\n")
     with pytest.raises(InputError, match=r"genome 'a': has an accession and no path; `genossl fetch .*` first"):
         ingest.run([str(tmp_path / "s.tsv")], tmp_path / "store", ingest.Settings())
+
+
+# ---- in the workflow
+
+SMALL = """
+collection: tiny
+genomes: data/genomes.tsv
+tasks: tasks.tsv
+runs:
+  ours:
+    pretrain: {steps: 3, batch: 8}
+    encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
+    self_genomenet: {length: 200, distance: 300}
+baselines: [kmer2]
+probe: {shots: [5], draws: 1, heads: [logistic], replicates: 100, block: 1000}
+report: {verdict_shots: 5}
+audit: {stop: false}
+"""
+
+
+@pytest.fixture
+def project(server: Ncbi, tmp_path: Path) -> Path:
+    """A collection of which one genome has a file and two have accessions."""
+    reads(tmp_path, {"train": 10, "validation": 6, "test": 20})
+    sheet = read_sheet(tmp_path / "data" / "genomes.tsv")
+    rows = ["\t".join(["genome", "path", "accession", "split"])]
+    for i, row in enumerate(sheet.to_dict("records")):
+        fasta = (tmp_path / "data" / row["path"]).read_bytes()
+        accession = f"GCF_00000{i:04d}.1"
+        server.add_assembly(accession, fasta)
+        rows.append("\t".join([row["genome"], "" if i else row["path"], accession, row["split"]]))
+    (tmp_path / "data" / "genomes.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "config.yaml").write_text(f"{SMALL}fetch: {json.dumps(server.settings | {'backoff': 0.1})}\n")
+    return tmp_path
+
+
+def test_the_workflow_fetches_what_has_no_path(server: Ncbi, project: Path, call, monkeypatch) -> None:
+    monkeypatch.chdir(project)
+    n = len(read_sheet("data/genomes.tsv"))
+    code, out, _ = call("check", "config.yaml")
+    assert code == 0
+    assert f"{n - 1} of the genomes will be fetched from NCBI, the first of them GCF_000000001.1" in out
+    assert planned(project)["fetch"] == 1
+    assert server.asked == []  # neither check nor a dry run asks anybody
+    server.faults = [("genomic.fna.gz", ncbi.cut(50))]
+    snakemake(project, "results/tiny/store", "--cores", "1")
+    assert len(server.paths(".fna.gz")) == n
+    store = TokenStore.open("results/tiny/store")
+    assert store.genomes["genome"].tolist() == read_sheet("data/genomes.tsv")["genome"].tolist()
+    assert planned(project, "results/tiny/store") == {}
+    text = Path("data/genomes.tsv").read_text()
+    Path("data/genomes.tsv").write_text(text.replace("\ttest\n", "\tvalidation\n", 1))
+    assert planned(project, "results/tiny/store") == {"fetch": 1, "ingest": 1}
+    asked = len(server.asked)
+    snakemake(project, "results/tiny/store", "--cores", "1")
+    assert len(server.asked) == asked  # a changed split fetches nothing
+    Path("data/genomes.tsv").write_text(text)
+
+
+@pytest.mark.slow
+def test_an_outage_fails_the_rule_and_keeps_what_came(server: Ncbi, project: Path) -> None:
+    server.faults = [("/000/000/002/", ncbi.status(503, Retry_After="7200"))]
+    done = snakemake(project, "results/tiny/store", "--cores", "1", check=False)
+    assert done.returncode
+    assert "the server asks for a pause of 7,200 s" in (project / "logs" / "tiny" / "fetch.log").read_text()
+    before = len(server.paths(".fna.gz"))
+    assert before
+    snakemake(project, "results/tiny/store", "--cores", "1")
+    assert len(server.paths(".fna.gz")) == len(read_sheet(project / "data" / "genomes.tsv")) - 1
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_from_accessions_to_the_report(project: Path) -> None:
+    snakemake(project, "--cores", "2")
+    assert "<html" in (project / "results" / "tiny" / "report.html").read_text()[:200]
+    assert planned(project) == {}
 
 
 @pytest.mark.skipif(not os.environ.get("GENOSSL_LIVE"), reason="asks the real NCBI; set GENOSSL_LIVE=1")

@@ -14,8 +14,9 @@ from typing import Any
 from genossl import config, recipe
 from genossl.errors import InputError
 from genossl.files import NAME, read_sheet
+from genossl.genome.accessions import sheet_of_genomes
 from genossl.genome.store import TokenStore
-from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, rerun, strands
+from genossl.verbs import audit, cluster, embed, fetch, finetune, ingest, probe, report, rerun, strands
 from genossl.verbs import tasks as labelled
 
 BESIDE = ("labels", "genome")  # columns of a sheet of tasks that name files
@@ -84,8 +85,8 @@ def run(path: Path) -> list[str]:
             wrong.append(str(error))
 
     sections = {
-        "ingest": ingest, "audit": audit, "embed": embed, "finetune": finetune, "probe": probe, "strands": strands,
-        "cluster": cluster, "report": report,
+        "fetch": fetch, "ingest": ingest, "audit": audit, "embed": embed, "finetune": finetune, "probe": probe,
+        "strands": strands, "cluster": cluster, "report": report,
     }  # fmt: skip
     known = ("collection", "genomes", "tasks", "runs", "methods", "compare", "baselines", "embedded", "jobs", *sections)
     wrong += [f"{key}: unknown section; known: {', '.join(known)}" for key in settings if key not in known]
@@ -127,6 +128,7 @@ def run(path: Path) -> list[str]:
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
             lines += _outside(sheets.genomes, genomes, ("path", "features"))
+            lines += _to_fetch(genomes)
             lines += _compared(compared)
         lines += _unaudited(settings.get("audit"), runs)
         learnt = _learnt(genomes, runs)
@@ -200,14 +202,14 @@ def _sheet(path: str, key: str) -> Any:
     """A sheet of genomes or tasks whose names are usable and whose files are there."""
     if not path:
         raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
-    sheet = read_sheet(path, (key, "path"))
+    sheet = sheet_of_genomes(path) if key == "genome" else read_sheet(path, (key, "path"))
     names = sheet[key]
     # of a genome no file is named, so that any name will do
     is_name = NAME.fullmatch if key == "task" else bool
     wrong = [f"{key} {name!r}: a name has letters, digits, _ . and -" for name in names if not is_name(name)]
     wrong += [f"{key} {name!r} occurs more than once" for name in names[names.duplicated()]]
     beside = ("features",) if key == "genome" else BESIDE
-    files = [*sheet["path"], *(p for name in beside for p in sheet.get(name, []) if p)]
+    files = [*filter(None, sheet["path"]), *(p for name in beside for p in sheet.get(name, []) if p)]
     patterns = [p for p in files if re.search("[{}<>]", p)]
     wrong += [f"{p}: Snakemake reads {{ }} < > in a file's name as a pattern; rename it" for p in patterns]
     wrong += [f"{p}: no such file, looked for beside the sheet" for p in files if not _is_there(path, p, key)]
@@ -215,7 +217,9 @@ def _sheet(path: str, key: str) -> Any:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
         strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))
         wrong += [f"split {s!r}: expected train, validation, test, pretrain or none given" for s in strange]
-    known = {"task": ("task", "path", *TASK_COLUMNS), "genome": ("genome", "path", "split", "features")}[key]
+    known = {"task": ("task", "path", *TASK_COLUMNS), "genome": ("genome", "path", "accession", "split", "features")}[
+        key
+    ]
     for name in sheet.columns.difference(known):
         if close := difflib.get_close_matches(str(name), set(known) - set(sheet.columns), 1, 0.8):
             wrong.append(f"column {name!r}: did you mean {close[0]}?")
@@ -231,6 +235,14 @@ def _outside(sheet: str, table: Any, columns: tuple[str, ...]) -> list[str]:
     if away := [path for path in files if not (folder / path).resolve().is_relative_to(folder)]:
         return [f"{sheet}: {len(away)} of {len(files)} files lie outside its folder, the first of them {away[0]}"]
     return []
+
+
+def _to_fetch(genomes: Any) -> list[str]:
+    """A line where rows have an accession in place of a path; nobody is asked whether it exists."""
+    missing = genomes["accession"][genomes["path"] == ""]
+    if missing.empty:
+        return []
+    return [f"{len(missing)} of the genomes will be fetched from NCBI, the first of them {missing.iloc[0]}"]
 
 
 def _is_there(sheet: str, path: str, key: str) -> bool:

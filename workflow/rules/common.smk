@@ -5,6 +5,7 @@ from pathlib import Path
 import genossl
 from genossl.errors import InputError
 from genossl.files import NAME, read_sheet
+from genossl.genome.accessions import sheet_of_genomes
 from snakemake.exceptions import WorkflowError
 
 # what is wrong elsewhere genossl check says; this is a folder before it is asked
@@ -16,7 +17,7 @@ if not NAME.fullmatch(str(config["collection"])):
 CHECKED = Path(f"logs/{config['collection']}/config.json")
 RESULTS = f"results/{config['collection']}"
 try:
-    GENOMES = read_sheet(config["genomes"], ("genome", "path"))
+    GENOMES = sheet_of_genomes(config["genomes"])
     TASKS = read_sheet(config["tasks"], ("task", "path")).set_index("task", drop=False)
 except InputError as error:
     raise WorkflowError(str(error))

@@ -1,10 +1,10 @@
-# REQUIRED INPUTS  the sheet of genomes and the files that it names
+# REQUIRED INPUTS  the sheet of genomes and the files that it names; where rows have none, the sheet that fetch writes
 # OUTPUTS          results/<collection>/store
 
 
 rule ingest:
     input:
-        sheet=config["genomes"],
+        sheet=(config["genomes"] if all(GENOMES["path"]) else rules.fetch.output.sheet),
         # every job looks at every input, so that of very many genomes only the sheet is one
         files=[
             Path(config["genomes"]).parent / path
@@ -33,7 +33,7 @@ rule ingest:
         seen=lambda wildcards: [
             (Path(path).stat().st_size, int(Path(path).stat().st_mtime))
             for path in rules.ingest.input
-            if Path(path).exists()
+            if Path(path).exists() and path != rules.fetch.output.sheet
         ],
     shell:
         "genossl --quiet ingest {input.sheet:q} --out {output.store:q} --threads {threads}"
