@@ -44,7 +44,7 @@ def made(folder: Path, **environment: str) -> dict[str, str]:
     environment = os.environ | {"PYTHONPATH": f"{root}:{root.parent}", "OMP_NUM_THREADS": "2"} | environment
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    timed = ("provenance.json", "log.tsv", "encoder.json", "efficiency.tsv", "report.html")
+    timed = ("provenance.json", "log.tsv", "log.jsonl", "encoder.json", "efficiency.tsv", "report.html")
     written = [path for path in (folder / "results").rglob("*") if path.is_file() and not path.name.endswith(timed)]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
 

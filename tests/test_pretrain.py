@@ -32,6 +32,7 @@ from genossl.genome.store import TokenStore
 from genossl.model import checkpoint
 from genossl.model.checkpoint import load_encoder
 from genossl.model.encoder import Encoder
+from genossl.model.journal import Journal
 from genossl.recipe import resolve
 from genossl.verbs import pretrain
 
@@ -88,9 +89,27 @@ def timeless(run: Path) -> list[dict[str, str]]:
     return [line | {"seconds": ""} for line in lines(run)]
 
 
+def objects(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
 def assert_same_run(one: Path, other: Path) -> None:
     assert weights(one) == weights(other)
     assert timeless(one) == timeless(other)
+    assert [line | {"seconds": 0} for line in objects(one)] == [line | {"seconds": 0} for line in objects(other)]
+
+
+def test_the_two_logs_say_the_same_one_with_every_digit(unbroken):
+    for row, told in zip(lines(unbroken), objects(unbroken), strict=True):
+        assert list(told) == [*COLUMNS, "terms"]
+        assert told["loss"] == pytest.approx(sum(told["terms"].values()), rel=1e-6)
+        for name in COLUMNS:
+            if row[name] == "":
+                assert told[name] is None
+            elif isinstance(told[name], float):
+                assert f"{told[name]:.6g}" == row[name]
+            else:
+                assert str(told[name]) == row[name]
 
 
 # ---- a run that was stopped equals one that was not
@@ -212,7 +231,7 @@ def test_a_finished_run_started_again_takes_no_step(data, unbroken, monkeypatch)
     assert pretrain.run(data, unbroken, SMALL) == []
     assert {path: path.stat().st_mtime_ns for path in unbroken.iterdir()} == before
     assert sorted(path.name for path in before) == [
-        "encoder.json", "encoder.safetensors", "log.tsv", "run.provenance.json",
+        "encoder.json", "encoder.safetensors", "log.jsonl", "log.tsv", "run.provenance.json",
     ]  # fmt: skip
 
 
@@ -452,7 +471,7 @@ def test_a_stop_that_cannot_be_saved_is_no_stop_to_go_on_from(data, tmp_path, mo
 
 
 def test_lines_of_the_log_wait_for_a_full_disk(tmp_path):
-    journal = pretrain._Journal(tmp_path / "log.tsv", 0)
+    journal = Journal(tmp_path, 0)
     line = dict.fromkeys(COLUMNS)
     journal.write([line | {"step": 1}])
     resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "log.tsv").stat().st_size + 5, resource.RLIM_INFINITY))
@@ -465,6 +484,7 @@ def test_lines_of_the_log_wait_for_a_full_disk(tmp_path):
     journal.write([line | {"step": 3}])
     rest = "\t" * (len(COLUMNS) - 1)
     assert (tmp_path / "log.tsv").read_text() == "\n".join(["\t".join(COLUMNS), *(f"{n}{rest}" for n in (1, 2, 3)), ""])
+    assert [json.loads(text)["step"] for text in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
 def test_two_in_one_folder_the_second_is_refused_and_the_first_goes_on(data, unbroken, tmp_path, monkeypatch):

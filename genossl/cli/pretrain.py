@@ -37,9 +37,15 @@ from genossl.cli.options import (
     help="Save, stop and exit 75 after so long (fractions too); 0: no limit.",
 )
 @click.option("--profile", is_flag=True, help="Write RUN/profile.tsv: where the time of ten steps goes.")
+@click.option(
+    "--track",
+    type=click.Choice(["tensorboard", "mlflow", "wandb"]),
+    multiple=True,
+    help="Also show the curves there while it trains; repeatable. RUN/log.jsonl and log.tsv are always written.",
+)
 def pretrain(
     store: Path, out: Path, method: Any, config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
-    time_limit: float, profile: bool,
+    time_limit: float, profile: bool, track: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Train an encoder on a token store.
 
@@ -51,7 +57,7 @@ def pretrain(
     from genossl.model.ranks import started
     from genossl.verbs import pretrain as verb
 
-    jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile)
+    jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile, track=track)
     verb.run(store, out, recipe_of(config_file, settings, assignments, method), jobs)
     if started().first:  # of several the first writes, and says so
-        click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv")
+        click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv, log.jsonl")

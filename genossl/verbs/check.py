@@ -16,6 +16,7 @@ from genossl.errors import InputError
 from genossl.files import NAME, read_sheet
 from genossl.genome.accessions import sheet_of_genomes
 from genossl.genome.store import TokenStore
+from genossl.model.tracking import TRACKERS
 from genossl.verbs import audit, cluster, embed, fetch, finetune, ingest, probe, report, rerun, strands
 from genossl.verbs import tasks as labelled
 
@@ -41,6 +42,7 @@ class Jobs:
     runtime: int = 240  # minutes that a pretraining job may take
     stop_margin: int = 5  # minutes before the end of runtime at which pretraining saves and stops
     max_resubmissions: int = 20  # times that a stopped pretraining is started again
+    track: tuple[str, ...] = ()  # where pretraining also shows its curves: tensorboard, mlflow, wandb
     mem_mb: int = 3000  # memory of a pretraining (of each of its ranks), embedding or probe job
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class Jobs:
             wrong.append(f"stop_margin {self.stop_margin}: expected fewer minutes than runtime ({self.runtime})")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):  # it stands in a shell line
             wrong.append(f"device {self.device!r}: expected auto, cpu, cuda, cuda:N or mps")
+        if strange := [name for name in self.track if name not in TRACKERS]:
+            wrong.append(f"track {strange[0]!r}: expected {', '.join(TRACKERS)}")
         if wrong:
             raise ValueError("; ".join(wrong))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import logging
 import math
 import os
@@ -42,10 +41,12 @@ from genossl.model.collapse import (
     uniformity,
 )
 from genossl.model.encoder import Encoder, encoder_device
+from genossl.model.journal import Journal
 from genossl.model.memory import lowering
 from genossl.model.precision import Product, autocast, chosen
 from genossl.model.profiling import profiled
 from genossl.model.ranks import ALONE, Ranks, started
+from genossl.model.tracking import Run, require, tracking
 from genossl.pretext.method import Loss, Method, Views
 from genossl.recipe import Loop, Recipe, resolve
 
@@ -55,10 +56,6 @@ FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the 
 RANK_EVERY = 10  # steps between singular values, for which a GPU is waited for
 BORNE = 3  # saves in a row that may fail before training stops
 LINE_EVERY = 30  # seconds between lines of progress where there is no terminal
-COLUMNS = (
-    "step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment", "uniformity", "lr",
-    "bases", "seconds",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +66,7 @@ class Jobs:
     threads: int = 0  # CPU threads; 0: as torch finds
     time_limit: float = 0.0  # minutes after which to save, stop and exit 75; 0: none
     profile: bool = False  # write profile.tsv: where the time of some steps goes
+    track: tuple[str, ...] = ()  # also show the curves in tensorboard (RUN/tensorboard), mlflow, wandb
 
 
 def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Jobs()) -> list[str]:
@@ -81,6 +79,7 @@ def run(store_folder: Path, out: Path, mapping: dict[str, Any], jobs: Jobs = Job
     settings, shape = recipe.pretrain, recipe.encoder
     if (Path(out) / "store.json").exists():
         raise InputError(f"{out}: is a token store; expected a folder of its own for the run")
+    require(jobs.track)
     store = TokenStore.open(store_folder)
     ranks = started()
     device = _device(jobs, ranks)
@@ -157,7 +156,8 @@ def _lead(
             "shortcuts: of %d candidates GC content alone finds %.3f of the partners, 4-mers alone %.3f",
             audit["candidates"], audit["gc"], audit["kmer4"],
         )  # fmt: skip
-    journal = _Journal(states / "log.tsv", trainer.step)
+    journal = Journal(states, trainer.step)
+    told_of = Run(out, states, trainer.step, settings.steps, _told(identity, trainer.precision))
     unsaved = 0
 
     def save(last: bool) -> None:
@@ -180,11 +180,13 @@ def _lead(
         profiled(out / "profile.tsv" if jobs.profile else None, settings.steps - trainer.step, device) as after,
         files.progress(total=settings.steps, initial=trainer.step, desc="pretrain", unit="step") as bar,
         _noting(states, identity),
+        tracking(jobs.track, told_of) as track,
     ):
         quiet_until = time.monotonic() + LINE_EVERY
         for entries, note, early in trainer.train(stop.asked):
             after()
             journal.write(entries)
+            track(entries)
             if entries:
                 last = entries[-1]
                 top1 = "" if last["top1"] is None else f" top-1 {last['top1']:.3f}"
@@ -203,7 +205,7 @@ def _lead(
                 told = f"stopped at step {trainer.step} of {settings.steps}; run the same command to go on"
                 raise KeyboardInterrupt(told) if stop.interrupted else Stopped(told)
     check()
-    journal.finish(out / "log.tsv")
+    journal.finish(out)
     checkpoint.save_encoder(
         out,
         method.encoder,
@@ -226,16 +228,19 @@ def _lead(
         store=store.checksum(),
         warnings=trainer.warnings,
     )
-    # as pretrain takes it; what auto chose, since it might choose another elsewhere
-    chosen_here = identity["pretrain"] | {"precision": trainer.precision}
-    told = {"name": identity["method"], "pretrain": chosen_here, "encoder": identity["encoder"]}
-    told[identity["method"]] = identity["method_settings"]
+    told = _told(identity, trainer.precision)
     given = {"store": store.folder, "out": out, "device": device.type, "threads": identity["threads"]}
     files.write_provenance(
         out / "run", "pretrain", told, {"store": store.folder}, settings.seed, given, ranks=ranks.count
     )
     files.discard(states)  # the encoder says from now on whose folder this is
     return trainer.warnings
+
+
+def _told(identity: dict[str, Any], precision: str) -> dict[str, Any]:
+    """The settings as pretrain takes them; precision: what auto chose, since it might choose another elsewhere."""
+    told = {"name": identity["method"], "pretrain": identity["pretrain"] | {"precision": precision}}
+    return told | {"encoder": identity["encoder"], identity["method"]: identity["method_settings"]}
 
 
 @contextlib.contextmanager
@@ -510,44 +515,6 @@ class Trainer:
         return {name: view.to(self.device, non_blocking=True) for name, view in views.items()}
 
 
-class _Journal:
-    """The run's log, one line per step; at a resume it forgets what came after the saved step."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        kept = []
-        if path.is_file():
-            lines = path.read_text().split("\n")[1:]
-            kept = [line for line in lines if line.count("\t") == len(COLUMNS) - 1 and int(line.split("\t")[0]) <= step]
-        with files.atomic(path, "w") as stream:
-            stream.write("\n".join(["\t".join(COLUMNS), *kept]) + "\n")
-        self.waiting, self.end = "", path.stat().st_size
-
-    def write(self, lines: list[dict[str, Any]]) -> None:
-        """Append lines; those that a failing disk does not take wait for the next call."""
-        self.waiting += "".join("\t".join(_text(line[name]) for name in COLUMNS) + "\n" for line in lines)
-        with contextlib.suppress(DiskError):
-            self.sync(durable=False)
-
-    def sync(self, durable: bool = True) -> None:
-        """Write what waits, behind the last line that is whole; durable: also should the power fail. DiskError."""
-        with files.disk(self.path), self.path.open("r+b", buffering=0) as stream:
-            if self.waiting:
-                stream.truncate(self.end)
-                stream.seek(self.end)
-                stream.write(self.waiting.encode())
-                if stream.tell() < self.end + len(self.waiting):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self.end, self.waiting = stream.tell(), ""
-            if durable:
-                os.fsync(stream.fileno())
-
-    def finish(self, path: Path) -> None:
-        self.sync(durable=False)
-        with files.atomic(path, "w") as stream:
-            stream.write(self.path.read_text())
-
-
 def _line(step: int, split: str, loss: Loss, rate: float, bases: int) -> dict[str, Any]:
     """A log line whose numbers are still on the device."""
     return {
@@ -572,12 +539,6 @@ def _numbers(line: dict[str, Any]) -> dict[str, Any]:
     plain = {name: value.item() if isinstance(value, Tensor) else value for name, value in line.items()}
     plain["terms"] = {name: value.item() for name, value in line["terms"].items()}
     return plain
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _rate(step: int, s: Loop) -> float:

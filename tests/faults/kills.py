@@ -158,6 +158,8 @@ def fingerprint(path: Path, folder: Path) -> str:
     if path.name == "log.tsv":
         lines = [line.rpartition("\t")[0] for line in path.read_text().splitlines()]
         return files.hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    if path.name == "log.jsonl":
+        return json.dumps([json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()])
     if path.name == "encoder.json":
         about = json.loads(path.read_text())
         files.check_seal(path, about)

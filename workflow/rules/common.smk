@@ -135,6 +135,7 @@ JOBS = {
     "runtime": 240,
     "stop_margin": 5,
     "max_resubmissions": 20,
+    "track": [],
     "mem_mb": 3000,
 } | (config.get("jobs") or {})
 # How pretraining is started where several processes train together, and what a cluster is asked for

@@ -1,5 +1,5 @@
 # REQUIRED INPUTS  results/<collection>/store, the preset that the run starts from
-# OUTPUTS          results/<collection>/runs/<run>/encoder.safetensors, encoder.json, log.tsv
+# OUTPUTS          results/<collection>/runs/<run>/encoder.safetensors, encoder.json, log.tsv, log.jsonl
 
 
 rule pretrain:
@@ -10,6 +10,7 @@ rule pretrain:
         encoder=ensure(f"{RESULTS}/runs/{{run}}/encoder.safetensors", non_empty=True),
         about=f"{RESULTS}/runs/{{run}}/encoder.json",
         log=f"{RESULTS}/runs/{{run}}/log.tsv",
+        lines=f"{RESULTS}/runs/{{run}}/log.jsonl",
         provenance=f"{RESULTS}/runs/{{run}}/run.provenance.json",
     log:
         f"logs/{config['collection']}/pretrain/{{run}}.log",
@@ -29,12 +30,13 @@ rule pretrain:
         launcher=TORCHRUN,
         rank_threads=JOBS["pretrain_threads"],
         device=JOBS["device"],
+        track="".join(f"--track {name} " for name in JOBS["track"] or []),
     params:
         settings=lambda wildcards: json.dumps(RUNS[wildcards.run], sort_keys=True),
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
-        "{resources.launcher}genossl pretrain {input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        "{resources.launcher}genossl pretrain {resources.track}{input.store:q} --out {params.run:q} --settings {params.settings:q}"
         " --device {resources.device}"
         " --threads {resources.rank_threads}"
         " --time-limit $(({resources.runtime} - {resources.stop_margin})) > {log:q} 2>&1"
