@@ -227,7 +227,7 @@ def test_the_verbs_end_to_end(call, tiny_store: Path, tmp_path: Path) -> None:
     run, table = tmp_path / "run", tmp_path / "x.npy"
     settings = json.dumps(TINY | {"pretrain": TINY["pretrain"] | {"steps": 2}})
     code, out, err = call("--quiet", "pretrain", tiny_store, "--out", run, "--settings", settings, "--device", "cpu")
-    assert (code, out, err) == (0, f"{run}: encoder.safetensors, encoder.json, log.tsv\n", "")
+    assert (code, out, err) == (0, f"{run}: encoder.safetensors, encoder.json, log.tsv, log.jsonl\n", "")
     assert call("--quiet", "embed", run, tiny_store, "--out", table, "--device", "cpu")[:2] == (
         0,
         f"{table}: 180 rows\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import types
@@ -14,6 +15,7 @@ import pytest
 from conftest import TINY
 
 from genossl import config, methods
+from genossl.cli import cli
 from genossl.errors import InputError, Stopped
 from genossl.model import tracking
 from genossl.verbs import check, pretrain
@@ -252,6 +254,12 @@ def test_a_tracker_that_is_not_installed_is_one_sentence(tiny_store: Path, tmp_p
     assert config.mistakes(check.Jobs, {"track": ["tensorboard", "wandb"]}, "jobs") == []
 
 
+def test_the_command_line_names_all(repository: Path) -> None:
+    (option,) = [option for option in cli.commands["pretrain"].params if option.name == "track"]
+    assert tuple(option.type.choices) == tracking.TRACKERS  # type: ignore[attr-defined]
+    assert all(f"`{name}`" in (repository / "docs" / "tracking.md").read_text() for name in tracking.TRACKERS)
+
+
 def test_a_folder_of_the_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wandb").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -291,5 +299,6 @@ def test_the_real_wandb_offline(tiny_store: Path, tmp_path: Path, monkeypatch: p
     (file,) = (tmp_path / "run" / "wandb").rglob("*.wandb")
     content = file.read_bytes()
     assert b"train/loss" in content
-    for secret in (os.uname().nodename, str(Path.cwd()), sys.argv[0]):
-        assert secret.encode() not in content
+    assert not list((tmp_path / "run" / "wandb").rglob("requirements.txt"))
+    for secret in (os.uname().nodename, str(Path.cwd()), str(tmp_path), sys.argv[0]):
+        assert not re.search(rb"(?<!\w)%b(?!\w)" % re.escape(secret.encode()), content)

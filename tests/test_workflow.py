@@ -450,19 +450,21 @@ def test_whole_genomes_are_embedded_in_parts(finished):
 
 def test_a_run_of_several_ranks_goes_through_torchrun(finished):
     own = finished / "ranks.yaml"
-    text = TINY.replace("collection: tiny", "collection: ranks").replace("probe_threads: 1", "ranks: 2")
+    text = TINY.replace("collection: tiny", "collection: ranks").replace("probe_threads: 1", "ranks: 2, track: [tensorboard]")
     own.write_text(text.replace("steps: 6", "steps: 6, precision: fp32"))
     run = "results/ranks/runs/ours"
     snakemake(finished, "--configfile", str(own), "--cores", "2", f"{run}/encoder.safetensors")
     about = json.loads((finished / run / "encoder.json").read_text())
     assert (about["ranks"], about["threads"]) == (2, 1)
     assert len((finished / run / "log.tsv").read_text().splitlines()) == 1 + 6 + 2  # steps, and looks at validation
+    assert len(list((finished / run / "tensorboard").iterdir())) == 1  # of the first rank alone
 
 
 def test_how_it_runs_plans_nothing_again(finished):
     """Nodes, ranks, memory, time and what is looked at change no result."""
     own = finished / "jobs.yaml"
-    jobs = "{ranks: 4, nodes: 2, gpu: 4, device: cuda, runtime: 60, stop_margin: 3, mem_mb: 500, pretrain_threads: 2}"
+    jobs = "{ranks: 4, nodes: 2, gpu: 4, device: cuda, runtime: 60, stop_margin: 3, mem_mb: 500, pretrain_threads: 2, "
+    jobs += "track: [tensorboard, wandb]}"
     own.write_text(TINY.replace("{probe_threads: 1}", jobs))
     assert set(planned(finished, "--configfile", str(own))) <= {"report"}  # where a test before asked for another
 

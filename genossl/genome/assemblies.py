@@ -58,7 +58,8 @@ class Assemblies:
                 raise Refused(f"{accession}: NCBI has no such assembly (nothing at {listing})") from None
             raise
         base = accession.partition(".")[0]
-        found = {int(version): name for name, version in re.findall(rf'href="({base}\.(\d+)_[^"/?#\s]+)/"', text)}
+        names: list[tuple[str, str]] = re.findall(rf'href="({base}\.(\d{{1,3}})_[\w.,%+~()-]+)/"', text, re.ASCII)
+        found = {int(version): name for name, version in names}
         if not found:
             raise Busy(f"{listing}: lists no version of {base}, but {beginning(text)}")
         version = int(accession.partition(".")[2] or max(found))

@@ -73,7 +73,7 @@ class Entrez:
         try:
             answer = json.loads(text)
             found = answer.get("result", {})
-            records: list[dict[str, Any]] = [found[uid] for uid in found.get("uids", [])]
+            records: list[dict[str, Any]] = [dict(found[uid]) for uid in found.get("uids", [])]
             told = " ".join(str(x) for x in (answer.get("error"), answer.get("esummaryresult"), *records))
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             raise Busy(f"Entrez answers {beginning(text)}") from None

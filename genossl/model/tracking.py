@@ -1,7 +1,7 @@
 """A run's curves in other tools, while it trains: TensorBoard, MLflow, Weights & Biases.
 
 Training does not know of them: they change nothing in what is learnt, and one that fails is left. Sent are the numbers
-of the log and the settings of the run; no paths, no names of genomes, nothing of the machine, no code.
+of the log, the settings of the run and the name of its folder; no paths, no names of genomes or hosts, no code.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ def _wandb(run: Run) -> tuple[Sink, Callable[[], None]]:
 
     quiet = wandb.Settings(
         silent=True, console="off", disable_code=True, disable_git=True, disable_job_creation=True, x_disable_meta=True,
-        x_disable_stats=True, x_disable_machine_info=True, login_timeout=30, init_timeout=60,
+        x_disable_stats=True, x_disable_machine_info=True, x_save_requirements=False, host="-", login_timeout=30,
+        init_timeout=60,
     )  # fmt: skip
     made = wandb.init(
         project=os.environ.get("WANDB_PROJECT", "genossl"), name=run.folder.name, dir=str(run.folder),
