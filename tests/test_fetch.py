@@ -26,8 +26,7 @@ from test_workflow import planned, snakemake
 from genossl import config
 from genossl.errors import InputError, Stopped
 from genossl.files import read_json, read_sheet
-from genossl.genome import accessions, network
-from genossl.genome.entrez import Entrez
+from genossl.genome import accessions, entrez, network
 from genossl.genome.network import Client
 from genossl.genome.store import TokenStore
 from genossl.verbs import fetch, ingest
@@ -210,7 +209,7 @@ def test_what_passes_is_asked_again(server: Ncbi, tmp_path: Path, fault: str, en
     "told",
     [[], "x", {}, {"result": []}, {"result": {"uids": 5}}, {"result": {"uids": ["1"]}}, {"result": {"uids": [[]]}},
      {"error": {"error": 5}}, {"result": {"uids": ["1"], "1": "x"}},
-     {"result": {"uids": ["1"], "1": {"accessionversion": RECORD}}}, {"result": {"uids": ["1"], "1": {"slen": "long"}}}],
+     {"result": {"uids": ["1"], "1": {"accessionversion": RECORD}}}, {"result": {"uids": ["1"], "1": {"slen": "x"}}}],
 )  # fmt: skip
 def test_a_summary_that_is_none_is_asked_for_again(server: Ncbi, tmp_path: Path, told: object) -> None:
     server.faults = [("esummary.fcgi", ncbi.body(json.dumps(told).encode()))]
@@ -431,6 +430,21 @@ def test_a_redirection_within_the_host_is_followed(server: Ncbi, tmp_path: Path)
     run(server, tmp_path, ASSEMBLY)
 
 
+@pytest.mark.parametrize("code", [401, 403, 407])
+def test_who_is_not_let_in_does_not_go_on_asking(with_another: Ncbi, tmp_path: Path, code: int) -> None:
+    with_another.faults = [("esummary.fcgi", ncbi.status(code, b"blocked"))]
+    with pytest.raises(InputError, match=rf"HTTP {code} .*\(blocked\): the server does not let us in"):
+        run(with_another, tmp_path, f"{RECORD}\nNC_000009.1")
+    assert len(with_another.asked) == 1
+
+
+def test_numbers_that_are_none_in_headers(server: Ncbi, tmp_path: Path) -> None:
+    server.faults = [("esummary.fcgi", ncbi.status(503, Retry_After=text)) for text in ("\u00b2", "soon")]
+    clock = Clock()
+    run(server, tmp_path, RECORD, clock)
+    assert clock.slept == [1.0, 2.0]
+
+
 # ---- politeness
 
 
@@ -510,7 +524,7 @@ def test_a_key_that_ncbi_does_not_know(server: Ncbi, tmp_path: Path, monkeypatch
     ],
 )  # fmt: skip
 def test_a_mirror_never_sees_the_key(base: str, sent: bool) -> None:
-    assert ("api_key" in Entrez(client(), base, key=KEY).about) == sent
+    assert entrez.takes_key(base) == sent
 
 
 @pytest.mark.parametrize(

@@ -450,7 +450,8 @@ def test_whole_genomes_are_embedded_in_parts(finished):
 
 def test_a_run_of_several_ranks_goes_through_torchrun(finished):
     own = finished / "ranks.yaml"
-    text = TINY.replace("collection: tiny", "collection: ranks").replace("probe_threads: 1", "ranks: 2, track: [tensorboard]")
+    text = TINY.replace("collection: tiny", "collection: ranks")
+    text = text.replace("probe_threads: 1", "ranks: 2, track: [tensorboard]")
     own.write_text(text.replace("steps: 6", "steps: 6, precision: fp32"))
     run = "results/ranks/runs/ours"
     snakemake(finished, "--configfile", str(own), "--cores", "2", f"{run}/encoder.safetensors")

@@ -31,15 +31,18 @@ def _form(accession: str, layout: str) -> dict[str, str]:
     return {"db": "nuccore", "id": accession, "rettype": TYPES[layout], "retmode": "text"}
 
 
+def takes_key(base: str) -> bool:
+    """Whether an API key may be sent there: to NCBI, and to this machine, to no mirror elsewhere."""
+    host = urlsplit(base).hostname or ""
+    return host in HERE or host.endswith(".ncbi.nlm.nih.gov")
+
+
 class Entrez:
-    """Entrez at NCBI, or a mirror that answers alike. key: goes to NCBI's own alone."""
+    """Entrez at NCBI, or a mirror that answers alike."""
 
     def __init__(self, client: Client, base: str, email: str = "", key: str = "") -> None:
         self.client, self.base = client, base.rstrip("/")
-        host = urlsplit(base).hostname or ""
-        known = host in HERE or host.endswith(".ncbi.nlm.nih.gov")
-        self.about = {"tool": "genossl"} | ({"email": email} if email else {})
-        self.about |= {"api_key": key} if key and known else {}
+        self.about = {"tool": "genossl"} | ({"email": email} if email else {}) | ({"api_key": key} if key else {})
 
     def fetch(self, accession: str, layout: str, part: Path) -> Fetched:
         """Write a record to the file `part`; layout: fasta or genbank.

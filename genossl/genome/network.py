@@ -40,7 +40,7 @@ class Busy(Exception):
 
 
 class Refused(InputError):
-    """The server's final no: there is no such thing, or it must not be asked. `status`: the HTTP status, or 0."""
+    """The final no to what was asked for; others may get a yes. `status`: the HTTP status, or 0."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -170,7 +170,7 @@ class Client:
             self.sleep(wait)
         self._free = max(self._free, self.now()) + self.interval
 
-    def _failure(self, url: str, error: HTTPError) -> Busy | Refused:
+    def _failure(self, url: str, error: HTTPError) -> Busy | InputError:
         body = b""
         with error, contextlib.suppress(OSError, HTTPException):
             body = error.read(1000)
@@ -178,6 +178,8 @@ class Client:
         message = f"{url}: HTTP {error.code} {error.reason}" + (f" ({said})" if said else "")
         if error.code in (408, 425, 429) or error.code >= 500:
             return Busy(message, _seconds(error.headers.get("Retry-After", "")))
+        if error.code in (401, 403, 407):  # whatever we ask for
+            return InputError(f"{message}: the server does not let us in")
         return Refused(message, error.code)
 
     def _blocks(self, answer: Any) -> Iterator[bytes]:
@@ -191,13 +193,13 @@ class Client:
                 if got - counted < SLOWEST * passed:
                     raise Busy(f"{answer.url}: sends less than {SLOWEST:,} bytes a second")
                 since, counted = self.now(), got
-        if announced.isdigit() and got < int(announced):
+        if announced.isdecimal() and got < int(announced):
             raise Busy(f"{answer.url}: the transfer was cut after {got:,} of {int(announced):,} bytes")
 
 
 def _seconds(text: str) -> float:
     """What Retry-After says, as seconds or as a date; 0 where it says nothing."""
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return float(text)
     with contextlib.suppress(ValueError, TypeError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())

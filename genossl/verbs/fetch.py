@@ -18,12 +18,12 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from genossl import files, lock
-from genossl.errors import DiskError, InputError, Stopped
+from genossl.errors import InputError, Stopped
 from genossl.genome import accessions, assemblies, entrez
 from genossl.genome.accessions import ASSEMBLY
 from genossl.genome.assemblies import Assemblies
 from genossl.genome.entrez import Entrez
-from genossl.genome.network import Client, Unavailable, base_mistake
+from genossl.genome.network import Client, Refused, Unavailable, base_mistake
 
 log = logging.getLogger("genossl")
 SUFFIX = {"fasta": ".fna.gz", "genbank": ".gbff.gz"}
@@ -38,7 +38,7 @@ class Settings:
     email: str = ""  # that NCBI may write to; default: the environment's NCBI_EMAIL. It stands in the provenance
     retries: int = 5  # times that a request is repeated, each after twice the wait or what the server asks for
     backoff: float = 2.0  # seconds before the first repetition
-    timeout: float = 60.0  # seconds without an answer, or with less than 1,000 bytes each, after which it is given up
+    timeout: float = 60.0  # seconds of silence, or of less than 1,000 bytes a second, that end a transfer
     entrez: str = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"  # records; a mirror elsewhere never gets the API key
     genomes: str = "https://ftp.ncbi.nlm.nih.gov/genomes/all"  # assemblies
 
@@ -66,8 +66,8 @@ class Wanted(NamedTuple):
 def run(listed: str | Path, out: Path, settings: Settings = Settings(), client: Client | None = None) -> pd.DataFrame:
     """Fetch what is missing into the folder `out`; return the sheet that is then written, out/genomes.tsv.
 
-    Raises InputError for accessions that NCBI has not, or no longer, once all others are there; Stopped where NCBI does
-    not answer. Neither writes a sheet, and what has come is kept.
+    Raises InputError for accessions that NCBI has not, or no longer, once all others are there, and at once where it
+    does not let us in; Stopped where it does not answer. Neither writes a sheet, and what has come is kept.
     """
     out = Path(out)
     table = accessions.genomes(listed)
@@ -133,9 +133,7 @@ def _fetched(wanted: list[Wanted], given: dict[str, Any], settings: Settings, cl
         try:
             done[i] = wanted[i]._replace(origin=_fetch(wanted[i], doors, given, settings))
             in_a_row = 0
-        except DiskError:
-            raise
-        except InputError as error:
+        except Refused as error:
             wrong.append(str(error))
         except Unavailable as error:
             late.append(str(error))
@@ -155,6 +153,7 @@ def _doors(settings: Settings, client: Client | None) -> tuple[Entrez, Assemblie
     key = os.environ.get("NCBI_API_KEY", "")
     if not re.fullmatch(r"[0-9A-Za-z]*", key):
         raise InputError("NCBI_API_KEY: expected letters and digits alone, as NCBI gives them out")
+    key = key if entrez.takes_key(settings.entrez) else ""
     client = client or Client(
         retries=settings.retries, backoff=settings.backoff, timeout=settings.timeout,
         interval=entrez.INTERVAL_WITH_KEY if key else entrez.INTERVAL, secret=key,
