@@ -472,7 +472,7 @@ def test_a_stop_that_cannot_be_saved_is_no_stop_to_go_on_from(data, tmp_path, mo
 
 def test_lines_of_the_log_wait_for_a_full_disk(tmp_path):
     journal = Journal(tmp_path, 0)
-    line = dict.fromkeys(COLUMNS)
+    line = dict.fromkeys(COLUMNS) | {"terms": {"contrast": float("nan")}}
     journal.write([line | {"step": 1}])
     resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "log.tsv").stat().st_size + 5, resource.RLIM_INFINITY))
     try:
@@ -484,7 +484,22 @@ def test_lines_of_the_log_wait_for_a_full_disk(tmp_path):
     journal.write([line | {"step": 3}])
     rest = "\t" * (len(COLUMNS) - 1)
     assert (tmp_path / "log.tsv").read_text() == "\n".join(["\t".join(COLUMNS), *(f"{n}{rest}" for n in (1, 2, 3)), ""])
-    assert [json.loads(text)["step"] for text in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2, 3]
+    told = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["terms"]) for line in told] == [(n, {"contrast": None}) for n in (1, 2, 3)]
+
+
+def test_a_line_that_was_cut_is_forgotten_at_a_resume(tmp_path):
+    line = dict.fromkeys(COLUMNS) | {"terms": {}}
+    Journal(tmp_path, 0).write([line | {"step": step} for step in (1, 2, 3)])
+    whole = {name: (tmp_path / name).read_bytes() for name in ("log.tsv", "log.jsonl")}
+    for cut in (1, 2, 9):  # of the last line; without its end alone it could be read, and glued to the next
+        for name, content in whole.items():
+            (tmp_path / name).write_bytes(content[:-cut])
+        Journal(tmp_path, 3).write([line | {"step": 3}])
+        assert {name: (tmp_path / name).read_bytes() for name in whole} == whole
+    Journal(tmp_path, 2)
+    assert all(whole[name].startswith((tmp_path / name).read_bytes()) for name in whole)
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == 2
 
 
 def test_two_in_one_folder_the_second_is_refused_and_the_first_goes_on(data, unbroken, tmp_path, monkeypatch):

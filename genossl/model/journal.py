@@ -20,15 +20,14 @@ COLUMNS = (
     "step", "split", "loss", "bits", "top1", "candidates", "std", "rank", "rankme", "alignment", "uniformity", "lr",
     "bases", "seconds",
 )  # fmt: skip
-LOGS = ("log.tsv", "log.jsonl")
 
 
 class Journal:
     """Both files of the log in a folder, up to a step."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        self.table = _Lines(folder / LOGS[0], "\t".join(COLUMNS) + "\n", _step_of_row, step)
-        self.objects = _Lines(folder / LOGS[1], "", _step_of_object, step)
+        self.table = _Lines(folder / "log.tsv", "\t".join(COLUMNS) + "\n", _step_of_row, step)
+        self.objects = _Lines(folder / "log.jsonl", "", _step_of_object, step)
 
     def write(self, lines: list[dict[str, Any]]) -> None:
         """Append lines; those that a failing disk does not take wait for the next call."""
@@ -84,15 +83,20 @@ def _step_of_row(line: str) -> int | None:
 
 
 def _step_of_object(line: str) -> int | None:
+    """None for a line that was cut."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        return int(json.loads(line)["step"])
+        return int(json.loads(line)["step"]) if line.endswith("\n") else None
     return None
 
 
 def _exact(line: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has it, where there is no number that is not finite; the terms behind all others."""
-    plain = {name: line[name] for name in COLUMNS} | {"terms": dict(line.get("terms") or {})}
-    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in plain.items()}
+    """The line, its terms at the end; null for a number that is not finite, which JSON has not."""
+    plain = {name: _or_null(line[name]) for name in COLUMNS}
+    return plain | {"terms": {name: _or_null(value) for name, value in line["terms"].items()}}
+
+
+def _or_null(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str:

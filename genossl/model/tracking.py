@@ -140,7 +140,7 @@ def _wandb(run: Run) -> tuple[Sink, Callable[[], None]]:
     quiet = wandb.Settings(
         silent=True, console="off", disable_code=True, disable_git=True, disable_job_creation=True, x_disable_meta=True,
         x_disable_stats=True, x_disable_machine_info=True, x_save_requirements=False, host="-", login_timeout=30,
-        init_timeout=60,
+        init_timeout=60, finish_timeout=60,
     )  # fmt: skip
     made = wandb.init(
         project=os.environ.get("WANDB_PROJECT", "genossl"), name=run.folder.name, dir=str(run.folder),

@@ -36,7 +36,8 @@ rule pretrain:
         # no output: what a stopped run resumes from must outlive its failure
         run=lambda wildcards, output: Path(output.encoder).parent,
     shell:
-        "{resources.launcher}genossl pretrain {resources.track}{input.store:q} --out {params.run:q} --settings {params.settings:q}"
+        "{resources.launcher}genossl pretrain {resources.track}{input.store:q} --out {params.run:q}"
+        " --settings {params.settings:q}"
         " --device {resources.device}"
         " --threads {resources.rank_threads}"
         " --time-limit $(({resources.runtime} - {resources.stop_margin})) > {log:q} 2>&1"
