@@ -55,4 +55,4 @@ def label(
     built = config.build(verb.Settings, mapping, "label")
     for line in verb.run(source, out, built, seeds, motifs, sequences):
         talk.tell(line, out)
-    talk.tell(f"labels: {out}", out)
+    talk.wrote("labels", out)

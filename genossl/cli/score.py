@@ -46,4 +46,4 @@ def score(
     built = config.build(verb.Settings, verb_settings("score", config_file, settings, assignments), "score")
     for line in verb.run(run, source, out, built, store, variants, device, threads):
         talk.tell(line, out)
-    talk.tell(f"scores: {out}", out)
+    talk.wrote("scores", out)

@@ -50,4 +50,4 @@ def strands(
     built = config.build(verb.Settings, verb_settings("strands", config_file, settings, assignments), "strands")
     for line in verb.run(list(encoders), labels, out, built, sequences, device, threads):
         talk.tell(line, out)
-    talk.tell(f"strands: {out}", out)
+    talk.wrote("strands", out)

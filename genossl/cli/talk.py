@@ -43,6 +43,12 @@ def tell(line: str, out: Any) -> None:
         say(line)
 
 
+def wrote(what: str, out: Any) -> None:
+    """Where a table is, unless it has just been read."""
+    if str(out) != "-":
+        click.echo(f"{what}: {out}")
+
+
 def coloured() -> bool:
     """Whether standard error is a terminal that shows colours and nobody minds (https://no-color.org)."""
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
