@@ -317,12 +317,15 @@ def _cell(value: Any) -> str:
     return text if text.isprintable() else text.translate(_BLANKS)
 
 
-def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool = True) -> pd.DataFrame:
+def read_sheet(
+    path: str | Path, required: tuple[str, ...] = (), comments: bool = True, empty: bool = False
+) -> pd.DataFrame:
     """A TSV with a header line as strings: "NA" and "001" stay what they are, lines that start with # are comments.
 
     A table that we wrote ourselves has no comments, and perhaps names that start with #: comments=False.
 
-    Raises InputError for a missing file, a missing or repeated column, a row of another length, or no rows.
+    Raises InputError for a missing file, a missing or repeated column, a row of another length, or, unless `empty`, no
+    rows.
     """
     path = Path(path)
     if not path.is_file():
@@ -338,7 +341,7 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool 
         text = raw.decode("utf-8-sig")
     except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
-    return as_sheet(path, cells_of_tsv(text, comments), required)
+    return as_sheet(path, cells_of_tsv(text, comments), required, empty)
 
 
 def cells_of_tsv(text: str, comments: bool = True) -> list[tuple[int, list[str]]]:
@@ -347,7 +350,9 @@ def cells_of_tsv(text: str, comments: bool = True) -> list[tuple[int, list[str]]
     return [(i, line.split("\t")) for i, line in lines if line.strip() and not (comments and line.startswith("#"))]
 
 
-def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tuple[str, ...] = ()) -> pd.DataFrame:
+def as_sheet(
+    path: str | Path, lines: list[tuple[int, list[str]]], required: tuple[str, ...] = (), empty: bool = False
+) -> pd.DataFrame:
     """Lines of cells, the first of them the header, as a table of strings. Raises InputError as `read_sheet` does."""
     import pandas as pd
 
@@ -363,7 +368,7 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
         refuse_control(f"{path} line {i}", cells)
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
-    if len(lines) == 1:
+    if len(lines) == 1 and not empty:
         raise InputError(f"{path}: has a header line and no rows")
     return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
 
