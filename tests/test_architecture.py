@@ -31,6 +31,7 @@ FLOORS = [  # from the top; the first that fits counts
     (1, "config"),
     (1, "shipped"),
     (1, "machine"),
+    (1, "requirements"),
     (1, "pace"),
 ]
 FILES = sorted(path for path in (ROOT / "genossl").rglob("*.py") if path != ROOT / "genossl" / "__init__.py")
