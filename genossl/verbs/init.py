@@ -92,7 +92,9 @@ def collection(folder: Path) -> str:
 def configuration(demo: str, name: str) -> str:
     """The demo's config.yaml as a project's: its own name and sheets, and what the demo has for speed as comments."""
     for key, value in (("collection", name), ("genomes", "genomes.tsv"), ("tasks", "tasks.tsv")):
-        demo = re.sub(rf"(?m)^{key}: \S+", f"{key}: {value}", demo)
+        old = re.search(rf"(?m)^{key}: \S+ *", demo)
+        assert old, key
+        demo = demo.replace(old[0], f"{key}: {value} ".ljust(len(old[0])), 1)  # the comments stay in their column
     return re.sub(rf"(?m)^  (?=(?:{'|'.join(OF_THE_DEMO)}):)", "  # ", demo)
 
 
