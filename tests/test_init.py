@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -144,8 +145,8 @@ def test_without_a_task_encoders_are_trained_and_genomes_embedded(project: Path)
     assert "no tasks: encoders are trained" in " ".join(check.run(Path("config.yaml")))
     jobs = {"ingest": 1, "pretrain": 1, "embed_genomes": 2, "report": 1, "project": 1}
     assert planned(snakemake(project, "--cores", "1", "--dry-run")) == jobs
-    profile = ("--workflow-profile", "profiles/slurm", "--executor", "local")
-    assert planned(snakemake(project, "--cores", "1", "--dry-run", *profile)) == jobs
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm"):
+        assert planned(snakemake(project, "--dry-run", "--workflow-profile", "profiles/slurm")) == jobs
     text = (project / "config.yaml").read_text()
     (project / "config.yaml").write_text(re.sub(r"(?m)^tasks: .*$", "", text))  # no sheet at all is the same
     assert planned(snakemake(project, "--cores", "1", "--dry-run")) == jobs
