@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -106,6 +108,23 @@ def test_files_and_a_store_of_them_and_a_second_implementation_agree(genomes: Pa
     everything = stats.run([str(path) for path in paths], stats.Settings(by="all"))
     of_all = second(list(itertools.chain.from_iterable(map(by_biopython, paths))))
     pd.testing.assert_frame_equal(everything, pd.DataFrame([of_all]), check_dtype=False)
+
+
+@pytest.mark.skipif(not shutil.which("seqkit"), reason="no seqkit here; Debian has it")
+def test_seqkit_says_the_same(genomes: Path) -> None:
+    paths = [str(genomes / name) for name in ("one.fa", "two.fna.gz", "three.fa")]
+    done = subprocess.run(["seqkit", "stats", "--all", "--tabular", *paths], capture_output=True, text=True, check=True)
+    theirs = pd.read_csv(io.StringIO(done.stdout), sep="\t")
+    ours = stats.run(paths)
+    for mine, name in (
+        ("contigs", "num_seqs"),
+        ("bases", "sum_len"),
+        ("min", "min_len"),
+        ("max", "max_len"),
+        ("N50", "N50"),
+    ):
+        assert ours[mine].tolist() == theirs[name].tolist(), name
+    assert np.allclose(ours["mean"], theirs["avg_len"], atol=0.051)  # it has one decimal
 
 
 def test_contigs_of_a_file_and_of_its_store(genomes: Path, tmp_path: Path) -> None:
