@@ -17,6 +17,14 @@ SECONDS ?= 60
 FUZZ ?= .venv-fuzz
 # The environment of pip-audit, whose dependencies are not ours
 AUDIT ?= .venv-audit
+# Environments of the lowest versions that pyproject.toml allows, and of the wheel alone
+LOWEST ?= .venv-lowest
+CLEAN ?= .venv-dist
+# What is tried with the lowest versions: files that between them use each of the dependencies. All: LOWEST_TESTS=
+LOWEST_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,alphabet config files fasta genes store ingest table embed checkpoint \
+	precision heads saved_head figures report_page strands simclr losses cli talk api init doctor))
+# snakemake's Slurm plugin wants newer ones, and documentation is built with one set of versions only
+LOWEST_EXTRAS := parquet,zstd,anndata,bigwig,search,explain,track,hub
 
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
@@ -24,7 +32,8 @@ PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' 
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts bench peers test test-slow test-slurm faults fuzz audit check format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow test-slurm test-lowest dist test-dist faults fuzz audit check \
+	format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -66,6 +75,27 @@ test-slurm: $(READY)  ## the workflow on a Slurm that root brings up here on Deb
 
 test-slow: $(READY)  ## the tests that take minutes each: faults (docs/reliability.md), whole workflows, planted truths (under an hour)
 	$(RUN) python -m pytest -m slow --timeout 3600
+
+test-lowest:  ## some tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	@test -x $(LOWEST)/bin/uv || { $(PYTHON) -m venv $(LOWEST) && \
+		$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'; }
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) \
+		--editable '.[$(LOWEST_EXTRAS)]' 'pytest>=8.3' 'pytest-timeout>=2.3' 'hypothesis>=6.116'
+	PATH="$(abspath $(LOWEST))/bin:$$PATH" python -m pytest $(LOWEST_TESTS)
+
+dist: $(READY)  ## wheel and sdist, in dist/
+	rm -rf dist
+	$(RUN) python -m build --outdir dist
+
+test-dist: dist  ## install the wheel alone, with its dependencies, and use it as a new user would
+	$(PYTHON) -m venv --clear $(CLEAN)
+	$(CLEAN)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) dist/*.whl
+	rm -rf dist/project
+	cd dist && ../$(CLEAN)/bin/genossl doctor && ../$(CLEAN)/bin/genossl init project --genomes ../examples/bacteria
+	cd dist/project && PATH="$(abspath $(CLEAN))/bin:$$PATH" genossl check config.yaml
+	cd dist/project && PATH="$(abspath $(CLEAN))/bin:$$PATH" snakemake --cores $(CORES) --dry-run --quiet
 
 faults: $(READY)  ## kills, full disks, damaged files and the like, counted (docs/reliability.md; under a quarter of an hour)
 	mkdir -p results && rm -f results/faults.jsonl

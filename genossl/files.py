@@ -10,8 +10,10 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import gzip
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -183,6 +185,47 @@ def _refuse_full(path: Path, error: BaseException) -> None:
         raise _failed(path, error) from error
 
 
+@contextlib.contextmanager
+def text(path: str | Path) -> Iterator[IO[str]]:
+    """Where lines go: standard output for -, packed where the name ends in .gz, else a file; files as `atomic` writes.
+
+    Packed, the same lines are the same bytes: no time and no name is in them.
+    """
+    path = Path(path)
+    if str(path) == "-":
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno in FULL:
+                raise DiskError(f"standard output: cannot be written, {error.strerror}") from None
+            raise
+    elif path.suffix == ".gz":
+        with atomic(path) as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            with io.TextIOWrapper(packed, encoding="utf-8", newline="") as stream:
+                yield stream
+    else:
+        with atomic(path, "w") as stream:
+            yield stream
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a name is one of tables: .tsv, .tsv.gz, or - for standard output."""
+    return str(path) == "-" or str(path).endswith((".tsv", ".tsv.gz"))
+
+
+def refuse_other_than_table(path: str | Path, what: str) -> None:
+    """Raises InputError where `is_table` says no."""
+    if not is_table(path):
+        raise InputError(f"{path}: {what} are written as .tsv, .tsv.gz or - (standard output)")
+
+
+def beside(path: str | Path, name: str) -> Path:
+    """The table called `name` beside a table: x.rules.tsv of x.tsv, x.rules.tsv.gz of x.tsv.gz."""
+    stem, dot, ending = str(path).rpartition(".tsv")
+    return Path(f"{stem}.{name}{dot}{ending}")
+
+
 def sealed(value: dict[str, Any]) -> dict[str, Any]:
     """The same with a checksum of itself, for a description that others rely on."""
     plain = json.loads(json.dumps(value, default=_plain))
@@ -254,7 +297,7 @@ def _plain(value: Any) -> Any:
 
 def write_tsv(path: str | Path, frame: pd.DataFrame) -> None:
     """Tab-separated, header line, no quoting: names are written byte for byte, control characters as blanks."""
-    with atomic(path, "w") as stream:
+    with text(path) as stream:
         stream.write("\t".join(map(str, frame.columns)) + "\n")
         columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
         stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
@@ -274,15 +317,16 @@ def _cell(value: Any) -> str:
     return text if text.isprintable() else text.translate(_BLANKS)
 
 
-def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool = True) -> pd.DataFrame:
+def read_sheet(
+    path: str | Path, required: tuple[str, ...] = (), comments: bool = True, empty: bool = False
+) -> pd.DataFrame:
     """A TSV with a header line as strings: "NA" and "001" stay what they are, lines that start with # are comments.
 
     A table that we wrote ourselves has no comments, and perhaps names that start with #: comments=False.
 
-    Raises InputError for a missing file, a missing or repeated column, a row of another length, or no rows.
+    Raises InputError for a missing file, a missing or repeated column, a row of another length, or, unless `empty`, no
+    rows.
     """
-    import gzip
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -297,7 +341,7 @@ def read_sheet(path: str | Path, required: tuple[str, ...] = (), comments: bool 
         text = raw.decode("utf-8-sig")
     except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is not a UTF-8 text table ({error})") from None
-    return as_sheet(path, cells_of_tsv(text, comments), required)
+    return as_sheet(path, cells_of_tsv(text, comments), required, empty)
 
 
 def cells_of_tsv(text: str, comments: bool = True) -> list[tuple[int, list[str]]]:
@@ -306,7 +350,9 @@ def cells_of_tsv(text: str, comments: bool = True) -> list[tuple[int, list[str]]
     return [(i, line.split("\t")) for i, line in lines if line.strip() and not (comments and line.startswith("#"))]
 
 
-def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tuple[str, ...] = ()) -> pd.DataFrame:
+def as_sheet(
+    path: str | Path, lines: list[tuple[int, list[str]]], required: tuple[str, ...] = (), empty: bool = False
+) -> pd.DataFrame:
     """Lines of cells, the first of them the header, as a table of strings. Raises InputError as `read_sheet` does."""
     import pandas as pd
 
@@ -322,7 +368,7 @@ def as_sheet(path: str | Path, lines: list[tuple[int, list[str]]], required: tup
         refuse_control(f"{path} line {i}", cells)
         if len(cells) != len(header):
             raise InputError(f"{path} line {i}: {len(cells)} columns, expected {len(header)} as in the header line")
-    if len(lines) == 1:
+    if len(lines) == 1 and not empty:
         raise InputError(f"{path}: has a header line and no rows")
     return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
 
@@ -367,10 +413,13 @@ def write_provenance(
 ) -> None:  # fmt: skip
     """Write `<artefact>.provenance.json`: what `genossl rerun` needs to say the command that makes the artefact again.
 
+    Nothing lies beside standard output.
     Verb, resolved settings, seed, versions, the folder it ran in, and checksums of the input files. A store stands for
     its store.json, which holds its checksum; None and standard input (-) are left out. given: the arguments beside the
     settings, by their names on the command line, but for those that change nothing in the result.
     """
+    if str(artefact) == "-":
+        return
     paths = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
     used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in paths.items()}
     record = {
@@ -392,12 +441,8 @@ def _given(value: Any) -> Any:
 
 
 def progress(items: Any = None, desc: str = "", unit: str = "it", total: int | None = None, initial: int = 0) -> Any:
-    """A progress bar on a terminal; silent elsewhere and with --quiet, so that logs stay readable."""
-    from tqdm import tqdm
+    """A progress bar on a terminal, a line now and then elsewhere, with rate and time left; nothing with --quiet."""
+    from genossl.pace import Bar, Lines
 
-    silent = quiet or not sys.stderr.isatty()
-    size = shutil.get_terminal_size()  # 80 x 24 where a terminal does not tell; tqdm would draw nothing
-    return tqdm(
-        items, desc=desc, unit=unit, total=total, initial=initial, disable=silent, ncols=size.columns, nrows=size.lines,
-        mininterval=0.5, leave=False,
-    )  # fmt: skip
+    kind = Bar if sys.stderr.isatty() else Lines
+    return kind(items, desc=desc, unit=unit, total=total, initial=initial, disable=quiet)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from genossl import config, methods
+from genossl import config, methods, shipped
 from genossl.errors import InputError
 from genossl.model import checkpoint
 from genossl.model.encoder import Encoder
@@ -16,7 +16,7 @@ from genossl.model.encoder import Settings as EncoderSettings
 from genossl.model.precision import Precision
 from genossl.pretext.method import Method
 
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = shipped.PRESETS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def load_method(path: str | Path, device: str = "cpu") -> Method:
 
 def presets() -> list[str]:
     """Names of the shipped presets, sorted."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    return shipped.presets(PRESETS)
 
 
 def preset(name: str) -> dict[str, Any]:

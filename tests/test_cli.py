@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+import torch
 from conftest import TINY
 
 from genossl import __version__, cli
@@ -61,7 +63,10 @@ finally:
 
 
 def test_version_matches_the_package(call, repository: Path) -> None:
-    assert call("--version") == (0, f"genossl, version {__version__}\n", "")
+    code, out, err = call("--version")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert out.startswith(f"genossl {__version__} (Python {platform.python_version()}, torch {torch.__version__} with")
+    assert (f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA") in out
     assert f'version = "{__version__}"' in (repository / "pyproject.toml").read_text()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -21,9 +22,15 @@ from genossl.cli.options import (
 
 
 @verb_command(("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings"))
-@click.argument("encoder", metavar="ENCODER")
-@click.argument("source", metavar="INPUT")
-@click.option("--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz or .parquet")
+@click.argument("encoder", metavar="ENCODER", shell_complete=choices.encoder)
+@click.argument("source", metavar="INPUT", shell_complete=choices.path)
+@click.option(
+    "--out",
+    required=True,
+    type=PATH,
+    metavar="FILE",
+    help=".npy (rows beside it as .tsv), .npz, .parquet; .tsv, .tsv.gz or - (text)",
+)
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
 @config_option
 @settings_option
@@ -46,4 +53,4 @@ def embed(
 
     built = config.build(verb.Settings, verb_settings("embed", config_file, settings, assignments), "embed")
     rows = verb.run(encoder, source, out, built, sequences, device, threads, part_of(part))
-    click.echo(f"{out}: {rows:,} rows")
+    talk.tell(f"{out}: {rows:,} rows", out)

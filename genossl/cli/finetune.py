@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -24,7 +25,7 @@ from genossl.cli.options import (
     ("Settings (--set KEY=VALUE, or finetune: in --config)", "evaluation/tasks.py", "Settings"),
     ("Settings of the training (--set KEY=VALUE)", "verbs/finetune.py", "Settings"),
 )
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=choices.path)
 @click.argument("labels", type=PATH, metavar="LABELS")
 @click.option("--out", required=True, type=PATH, metavar="PREDICTIONS", help=".npz; what was tried beside it as .json")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of LABELS refer to.")

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, device_option, threads_option, verb_command
 
 
 @verb_command()
 @click.argument("run", type=PATH, metavar="RUN")
-@click.option("--out", required=True, metavar="FILE", help="FASTA to write; - for standard output.")
+@click.option("--out", required=True, metavar="FILE", help="FASTA to write, .gz packs it; - for standard output.")
 @click.option("--n", default=10, show_default=True, help="Sequences.")
 @click.option("--length", default=1000, show_default=True, help="Bases of each, after the prompt.")
 @click.option("--prompt", default="", metavar="LETTERS", help="What every sequence begins with.")
@@ -28,5 +29,4 @@ def generate(run: Path, out: str, device: str, threads: int, **drawn: Any) -> No
     from genossl.verbs import generate as verb
 
     n = verb.run(run, out, config.build(verb.Settings, drawn, "generate"), device, threads)
-    if out != "-":
-        click.echo(f"{out}: {n} sequences")
+    talk.tell(f"{out}: {n} sequences", out)

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings"))
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=choices.path)
 @click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
 @click.option(
     "--threads",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
@@ -14,13 +15,17 @@ from genossl.cli.options import PATH, config_option, set_option, settings_option
     ("Settings (--set KEY=VALUE, or label: in --config)", "verbs/label.py", "Settings"),
     ("Settings of the rules (--set KEY=VALUE)", "evaluation/yarowsky.py", "Settings"),
 )
-@click.argument("source", metavar="SEQUENCES")
+@click.argument("source", metavar="SEQUENCES", shell_complete=choices.path)
 @click.option("--seeds", type=PATH, metavar="TSV", help="Columns id and label: the few that are known.")
 @click.option(
     "--motifs", type=PATH, metavar="TSV", help="Columns label and motif (IUPAC letters), in place of --seeds."
 )
 @click.option(
-    "--out", required=True, type=PATH, metavar="LABELS", help="The table of labels, .tsv; .rules.tsv beside it."
+    "--out",
+    required=True,
+    type=PATH,
+    metavar="LABELS",
+    help="The table of labels, .tsv or .tsv.gz, the rules beside it; or -.",
 )
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
 @click.option("--k", type=int, metavar="K", help="Bases of a k-mer; short for --set k=K.")
@@ -49,5 +54,5 @@ def label(
     mapping |= {name: value for name, value in short.items() if value is not None}
     built = config.build(verb.Settings, mapping, "label")
     for line in verb.run(source, out, built, seeds, motifs, sequences):
-        click.echo(line)
-    click.echo(f"labels: {out}")
+        talk.tell(line, out)
+    talk.wrote("labels", out)

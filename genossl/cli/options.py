@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from genossl import shipped
+from genossl.cli import choices, talk
 from genossl.errors import InputError
 
-HOME = Path(__file__).parent.parent
 EPILOG = (
     "Exit codes: 0 done; 2 your input is wrong (one line says what); 75 stopped early, run again to go on; "
-    "130 interrupted; 1 a bug."
+    "130 interrupted; 141 the reader of the output went away; 1 a bug."
 )
 PATH = click.Path(path_type=Path)
 
@@ -29,7 +30,7 @@ class Verb(click.Command):
         from genossl.config import described
 
         parts = [
-            (title, [line.partition("  # ") for line in described((HOME / module).read_text(), name)])
+            (title, [line.partition("  # ") for line in described((shipped.HOME / module).read_text(), name)])
             for title, module, name in self.settings
         ]
         for i, (title, rows) in enumerate(parts):
@@ -46,13 +47,17 @@ def verb_command(*settings: tuple[str, str, str]) -> Callable[[Callable[..., Non
     def decorate(function: Callable[..., None]) -> Verb:
         command = click.command(epilog=EPILOG, cls=Verb)(function)
         command.settings = settings
-        return command
+        return talk.options(command)
 
     return decorate
 
 
 config_option = click.option(
-    "--config", "config_file", metavar="FILE", help="YAML file; the section named like the verb is used."
+    "--config",
+    "config_file",
+    metavar="FILE",
+    shell_complete=choices.path,
+    help="YAML file; the section named like the verb is used.",
 )
 settings_option = click.option("--settings", metavar="JSON", help="Settings as one JSON object, over --config.")
 set_option = click.option(
@@ -60,6 +65,7 @@ set_option = click.option(
     "assignments",
     multiple=True,
     metavar="[SECTION.]KEY=VALUE",
+    shell_complete=choices.setting,
     help="One setting, over all else; repeatable. Keys: below.",
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")

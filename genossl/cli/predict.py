@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -21,8 +22,14 @@ from genossl.cli.options import (
 
 @verb_command(("Settings (--set KEY=VALUE, or predict: in --config)", "verbs/predict.py", "Settings"))
 @click.argument("head", type=PATH, metavar="HEAD")
-@click.argument("source", metavar="INPUT")
-@click.option("--out", required=True, type=PATH, metavar="TSV", help="Windows or reads; contigs and genomes beside it.")
+@click.argument("source", metavar="INPUT", shell_complete=choices.path)
+@click.option(
+    "--out",
+    required=True,
+    type=PATH,
+    metavar="TSV",
+    help="Windows or reads, .tsv or .tsv.gz; contigs and genomes beside it. Or -.",
+)
 @click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; checked by sha256.")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
 @click.option("--window", type=int, metavar="BASES", help="Short for --set window=BASES.")
@@ -52,4 +59,4 @@ def predict(
     mapping |= {name: value for name, value in short.items() if value is not None}
     built = config.build(verb.Settings, mapping, "predict")
     for line in verb.run(head, source, out, built, encoder, sequences, device, threads):
-        click.echo(line)
+        talk.tell(line, out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices
 from genossl.cli.options import (
     PATH,
     device_option,
@@ -24,8 +25,16 @@ from genossl.cli.options import (
 )
 @click.argument("store", type=PATH, metavar="STORE")
 @click.option("--out", required=True, type=PATH, metavar="RUN", help="Folder of the run; an unfinished one is resumed.")
-@click.option("--method", metavar="NAME", help="Pretext method; `genossl methods` lists them.")
-@click.option("--config", "config_file", metavar="FILE", help="A preset's name or a YAML file with its sections.")
+@click.option(
+    "--method", metavar="NAME", shell_complete=choices.method, help="Pretext method; `genossl methods` lists them."
+)
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    shell_complete=choices.preset,
+    help="A preset's name or a YAML file with its sections.",
+)
 @settings_option
 @set_option
 @device_option

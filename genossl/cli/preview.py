@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices
 from genossl.cli.options import PATH, recipe_of, set_option, settings_option, verb_command
 
 
 @verb_command()
 @click.argument("store", type=PATH, metavar="STORE")
-@click.option("--method", metavar="NAME", help="Pretext method.")
-@click.option("--config", "config_file", metavar="FILE", help="A preset's name or a YAML file.")
+@click.option("--method", metavar="NAME", shell_complete=choices.method, help="Pretext method.")
+@click.option(
+    "--config", "config_file", metavar="FILE", shell_complete=choices.preset, help="A preset's name or a YAML file."
+)
 @settings_option
 @set_option
 @click.option("--rows", default=1, show_default=True, help="Windows to show.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, verb_command
 
 
@@ -25,7 +27,7 @@ def rerun(artefact: Path, out: Any) -> None:
 
     made = verb.run(artefact)
     for note in (*made.changed, *made.versions):
-        click.echo(f"genossl: {note}", err=True)
+        talk.say(note, logging.WARNING)
     words = _command(made.verb, made.given | ({"out": out} if out else {}), made.settings)
     if made.ranks > 1:
         words = ["torchrun", "--standalone", "--nproc-per-node", str(made.ranks), "--no-python", *words]

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
     device_option,
     set_option,
     settings_option,
+    threads_option,
     verb_command,
     verb_settings,
 )
@@ -20,9 +22,14 @@ from genossl.cli.options import (
 
 @verb_command(("Settings (--set KEY=VALUE, or retrieve: in --config)", "verbs/retrieve.py", "Settings"))
 @click.argument("run", type=PATH, metavar="RUN")
-@click.argument("query", required=False, metavar="[QUERY]")
+@click.argument("query", required=False, metavar="[QUERY]", shell_complete=choices.path)
 @click.option("--genomes", metavar="STORE|FASTA", help="What QUERY is looked for in.")
-@click.option("--out", type=PATH, metavar="TSV", help="Table of hits, or of what --evaluate found.")
+@click.option(
+    "--out",
+    type=PATH,
+    metavar="TSV",
+    help="Table of hits, or of what --evaluate found; .gz packs it, - is standard output.",
+)
 @click.option(
     "--query",
     "kind",
@@ -44,9 +51,10 @@ from genossl.cli.options import (
 @settings_option
 @set_option
 @device_option
+@threads_option
 def retrieve(
     run: Path, query: Any, genomes: Any, out: Any, kind: Any, top: Any, step: Any, evaluate: Any, splits: Any,
-    fitted_on: Any, config_file: Any, settings: Any, assignments: Any, device: str,
+    fitted_on: Any, config_file: Any, settings: Any, assignments: Any, device: str, threads: int,
 ) -> None:  # fmt: skip
     """Find genes by proteins in genomes without annotation.
 
@@ -63,9 +71,9 @@ def retrieve(
     if (evaluate is None) == (query is None):
         raise click.UsageError("expected either QUERY with --genomes and --out, or --evaluate STORE")
     if evaluate is not None:
-        for line in verb.evaluate(run, evaluate, built, out, fitted_on, device):
-            click.echo(line)
+        for line in verb.evaluate(run, evaluate, built, out, fitted_on, device, threads):
+            talk.tell(line, out)
         return
     if genomes is None or out is None:
         raise click.UsageError("QUERY needs --genomes STORE or FASTA and --out TSV")
-    click.echo(f"{out}: {verb.run(run, query, genomes, out, built, kind, device):,} hits")
+    talk.tell(f"{out}: {verb.run(run, query, genomes, out, built, kind, device, threads):,} hits", out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -21,8 +22,8 @@ from genossl.cli.options import (
 
 @verb_command(("Settings (--set KEY=VALUE, or score: in --config)", "verbs/score.py", "Settings"))
 @click.argument("run", type=PATH, metavar="RUN")
-@click.argument("source", metavar="INPUT")
-@click.option("--out", required=True, type=PATH, metavar="TABLE", help="Table of records, .tsv")
+@click.argument("source", metavar="INPUT", shell_complete=choices.path)
+@click.option("--out", required=True, type=PATH, metavar="TABLE", help="Table of records, .tsv, .tsv.gz or -")
 @click.option("--store", type=PATH, help="Training genomes, for the Markov models; default: INPUT where it is they.")
 @click.option("--variants", type=PATH, metavar="VCF", help="Substitutions to score, into TABLE's .variants.tsv")
 @config_option
@@ -44,5 +45,5 @@ def score(
 
     built = config.build(verb.Settings, verb_settings("score", config_file, settings, assignments), "score")
     for line in verb.run(run, source, out, built, store, variants, device, threads):
-        click.echo(line)
-    click.echo(f"scores: {out}")
+        talk.tell(line, out)
+    talk.wrote("scores", out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -23,9 +24,11 @@ from genossl.cli.options import (
     ("Settings of the rows (--set KEY=VALUE)", "evaluation/tasks.py", "Settings"),
     ("Settings (--set KEY=VALUE, or strands: in --config)", "verbs/strands.py", "Settings"),
 )
-@click.argument("encoders", nargs=-1, required=True, metavar="ENCODER...")
+@click.argument("encoders", nargs=-1, required=True, metavar="ENCODER...", shell_complete=choices.encoder)
 @click.option("--labels", required=True, type=PATH, metavar="TASK", help="The table of a task.")
-@click.option("--out", required=True, type=PATH, metavar="TABLE", help="Flip rates and correlations, .tsv")
+@click.option(
+    "--out", required=True, type=PATH, metavar="TABLE", help="Flip rates and correlations, .tsv, .tsv.gz or -"
+)
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of the task refer to.")
 @config_option
 @settings_option
@@ -46,5 +49,5 @@ def strands(
 
     built = config.build(verb.Settings, verb_settings("strands", config_file, settings, assignments), "strands")
     for line in verb.run(list(encoders), labels, out, built, sequences, device, threads):
-        click.echo(line)
-    click.echo(f"strands: {out}")
+        talk.tell(line, out)
+    talk.wrote("strands", out)

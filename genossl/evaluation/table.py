@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import read_sheet
+from genossl.files import is_table, read_sheet
 
 SUFFIXES = (".npy", ".npz", ".parquet")
 
@@ -24,14 +25,19 @@ class Table:
     rows: pd.DataFrame
 
 
+def called(path: str | Path) -> str:
+    """What an embedding is called: its file's name without endings."""
+    return Path(str(path).removesuffix(".gz")).stem
+
+
 def read_table(path: str | Path) -> Table:
-    """Read .npy (its rows lie beside it as .tsv), .npz or .parquet, as `genossl embed` writes them.
+    """Read .npy (its rows lie beside it as .tsv), .npz, .parquet, .tsv or .tsv.gz, as `genossl embed` writes them.
 
     Raises InputError for a missing or damaged file, another number of rows than vectors, or values that are not finite.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: embeddings end in {', '.join(SUFFIXES)}")
+    if path.suffix not in SUFFIXES and not is_table(path):
+        raise InputError(f"{path}: embeddings end in {', '.join(SUFFIXES)}, .tsv or .tsv.gz")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -42,6 +48,10 @@ def read_table(path: str | Path) -> Table:
             with np.load(path, allow_pickle=False) as archive:
                 rows = {name.removeprefix("row_"): archive[name] for name in archive.files if name != "vectors"}
                 table = Table(archive["vectors"], pd.DataFrame(rows))
+        elif is_table(path):
+            frame = read_sheet(path, ("id", "v0"), comments=False)
+            named = [name for name in frame if re.fullmatch(r"v\d+", str(name))]
+            table = Table(frame[named].to_numpy().astype(np.float32), frame.drop(columns=named))
         else:
             frame = pd.read_parquet(path)
             table = Table(np.stack(frame.pop("vector").to_numpy()), frame)

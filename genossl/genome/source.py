@@ -19,6 +19,7 @@ from genossl.errors import InputError
 BLOCK = 1 << 17  # bytes read at once: large enough for bytes.translate, small enough for the cache
 LONGEST = 100_000_000  # bytes of a line of text
 FASTA_SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".fsa", ".fq", ".fastq")  # in folders only
+GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 PACKED = re.compile(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", re.IGNORECASE)
 RATIO_FROM = 100_000_000  # unpacked bytes before the compression ratio is judged
 
@@ -148,6 +149,25 @@ def refuse_others(source: Source) -> None:
     for pattern, what in _OTHERS:
         if re.match(pattern, source.head):
             raise InputError(f"{source.path}: {what}")
+
+
+def stem(path: Path) -> str:
+    """What a file of sequences is called without its endings: GCF_1.2.fna.gz -> GCF_1.2"""
+    name = PACKED.sub("", path.name)
+    return Path(name).stem if name.lower().endswith(FASTA_SUFFIXES + GENBANK_SUFFIXES) else name
+
+
+def sequence_files(folder: Path) -> list[Path]:
+    """The files of a folder whose names say that they hold sequences, sorted. Raises InputError where there is none."""
+    suffixes = FASTA_SUFFIXES + GENBANK_SUFFIXES
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if PACKED.sub("", file.name).lower().endswith(suffixes) and file.is_file() and not file.name.startswith(".")
+    )
+    if not files:
+        raise InputError(f"{folder}: no file to read in this folder, expected {', '.join(suffixes)}, maybe packed")
+    return files
 
 
 def is_bgzip(path: str | Path) -> bool:

@@ -98,7 +98,7 @@ def run(path: Path) -> list[str]:
         wrong += config.mistakes(verb.Settings, settings.get(name), name)
     wrong += config.mistakes(Jobs, settings.get("jobs"), "jobs")
     sheets = attempt(
-        lambda: config.build(Sheets, {k: settings.get(k, "") for k in ("collection", "genomes", "tasks")}, "config")
+        lambda: config.build(Sheets, {k: settings.get(k) or "" for k in ("collection", "genomes", "tasks")}, "config")
     )
     runs, baselines = settings.get("runs") or {}, settings.get("baselines") or []
     if not isinstance(runs, dict) or not (runs or settings.get("methods")):
@@ -128,7 +128,7 @@ def run(path: Path) -> list[str]:
         if not NAME.fullmatch(sheets.collection):
             wrong.append(f"collection {sheets.collection!r}: a name has letters, digits, _ . and -")
         genomes = attempt(lambda: _sheet(sheets.genomes, "genome"))
-        asked = attempt(lambda: _sheet(sheets.tasks, "task"))
+        asked = attempt(lambda: _sheet(sheets.tasks, "task")) if sheets.tasks else None
         if genomes is not None:
             lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
             lines += _outside(sheets.genomes, genomes, ("path", "features"))
@@ -142,6 +142,8 @@ def run(path: Path) -> list[str]:
             )
         if (shots := _verdict_shots(settings)) is not None:
             wrong.append(shots)
+        if not sheets.tasks or (asked is not None and not len(asked)):
+            lines.append("no tasks: encoders are trained, genomes embedded (embedded), and nothing is measured")
         if asked is not None:
             lines += _outside(sheets.tasks, asked, ("path", *BESIDE))
         for task in asked.to_dict("records") if asked is not None else ():
@@ -206,7 +208,7 @@ def _sheet(path: str, key: str) -> Any:
     """A sheet of genomes or tasks whose names are usable and whose files are there."""
     if not path:
         raise InputError(f"{key}s: expected the path of a sheet with the columns {key} and path")
-    sheet = sheet_of_genomes(path) if key == "genome" else read_sheet(path, (key, "path"))
+    sheet = sheet_of_genomes(path) if key == "genome" else read_sheet(path, (key, "path"), empty=True)
     names = sheet[key]
     # of a genome no file is named, so that any name will do
     is_name = NAME.fullmatch if key == "task" else bool

@@ -19,7 +19,7 @@ from genossl import files
 from genossl.errors import InputError, naming
 from genossl.evaluation import agreement, clusters, scores, splits
 from genossl.evaluation.clusters import Found
-from genossl.evaluation.table import join
+from genossl.evaluation.table import called, join
 from genossl.genome.labels import files_of, of_task, read_labels
 
 
@@ -88,7 +88,7 @@ def run(
         raise InputError(f"{out}: scores are written as .tsv")
     if not settings.algorithms:
         raise InputError(f"algorithms: none given; expected some of {', '.join(clusters.ALGORITHMS)}")
-    paths = {Path(path).stem: Path(path) for path in embeddings}
+    paths = {called(path): Path(path) for path in embeddings}
     written = [out, *(out.with_suffix(suffix) for suffix in (".comparisons.tsv", ".assigned.tsv", ".json"))]
     files.spare(written, [*files_of(labels), *(p.with_suffix(".tsv") for p in paths.values())])
     if (kind := of_task(labels).get("kind", "classes")) != "classes":

@@ -50,14 +50,16 @@ def run(
     threads: int = 0,
     part: tuple[int, int] | None = None,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz or .parquet); returns the row count.
+    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz, .parquet or a table of text).
+
+    Returns the row count.
 
     encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
     genomes, so that n jobs share them. Raises InputError.
     """
     out = Path(out)
-    if out.suffix not in SUFFIXES:
-        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
+    if not (out.suffix in SUFFIXES or files.is_table(out)):
+        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}, .tsv or .tsv.gz, or are - (standard output)")
     files.spare([out, *([out.with_suffix(".tsv")] if out.suffix == ".npy" else [])], [*files_of(source), sequences])
     both_strands = averaged(source, settings)
     settings = dataclasses.replace(settings, both_strands=both_strands)
@@ -68,7 +70,7 @@ def run(
     window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
     items = inputs.read(source, window, settings.step, sequences, part)
     count = 0
-    with _WRITERS[out.suffix](out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+    with _WRITERS.get(out.suffix, _Text)(out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
         while rows := list(islice(items, settings.rows)):
             with lowering(f"embed.rows ({settings.rows}) or embed.window", device):
                 vectors = embedder([item.tokens for item in rows])
@@ -188,6 +190,27 @@ class _Parquet:
             self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema)
             self.stack.callback(self.writer.close)  # also after an error, while the stream is open
         self.writer.write_table(table)
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
+
+
+class _Text:
+    """A table for other programs: the columns of the rows, then v0, v1, ... with nine digits, all that float32 has."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.stack, self.begun = path, ExitStack(), False
+
+    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
+        self.stream = self.stack.enter_context(files.text(self.path))
+        return self.write
+
+    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
+        if not self.begun:
+            self.stream.write(files.tsv_line([*rows[0], *(f"v{i}" for i in range(vectors.shape[1]))]))
+            self.begun = True
+        for row, vector in zip(rows, vectors.tolist(), strict=True):
+            self.stream.write("\t".join([*map(str, row.values()), *(f"{x:.9g}" for x in vector)]) + "\n")
 
     def __exit__(self, *error: Any) -> None:
         self.stack.__exit__(*error)

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,17 +61,15 @@ def run(run_folder: str | Path, out: str | Path, settings: Settings, device: str
         raise InputError(f"{run_folder}: is of {checkpoint.describe(run_folder)['method']}; expected causal_lm")
     s = settings
     how = f"seed={s.seed} temperature={s.temperature:g} top_k={s.top_k} top_p={s.top_p:g} prompt={len(s.prompt)}"
-    standard = str(out) == "-"
-    with contextlib.nullcontext(sys.stdout) if standard else files.atomic(out, "w") as stream:
+    with files.text(out) as stream:
         for i, tokens_L in enumerate(sequences(model, settings)):
             letters = decode(tokens_L)
             lines = "".join(letters[at : at + LINE] + "\n" for at in range(0, len(letters), LINE))
             stream.write(f">generated_{i} {how}\n{lines}")
-    if not standard:
-        weights = checkpoint.encoder_folder(run_folder)
-        used = {"encoder": weights / "encoder.safetensors", "heads": weights / "heads.safetensors"}
-        given = {"run": run_folder, "out": out, "device": device, "threads": threads}
-        files.write_provenance(out, "generate", s, used, s.seed, given)
+    weights = checkpoint.encoder_folder(run_folder)
+    used = {"encoder": weights / "encoder.safetensors", "heads": weights / "heads.safetensors"}
+    given = {"run": run_folder, "out": out, "device": device, "threads": threads}
+    files.write_provenance(out, "generate", s, used, s.seed, given)
     return s.n
 
 

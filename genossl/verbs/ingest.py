@@ -24,10 +24,9 @@ import pandas as pd
 from genossl.errors import InputError
 from genossl.files import new_folder, progress, read_sheet, write_provenance
 from genossl.genome import fasta, gff
-from genossl.genome.source import FASTA_SUFFIXES, PACKED, Source
+from genossl.genome.source import Source, sequence_files, stem
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
-GENBANK_SUFFIXES = (".gb", ".gbk", ".gbff", ".genbank")
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
 LARGEST_GENBANK = 1_000_000_000  # bytes of a record, which is read whole; ten times that is the memory it takes
@@ -122,12 +121,12 @@ def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
         if given == "-":
             genomes.append(Genome("stdin", "-"))
         elif path.is_dir():
-            genomes += [Genome(_stem(file), str(file)) for file in _files(path)]
+            genomes += [Genome(stem(file), str(file)) for file in sequence_files(path)]
         elif path.name.lower().endswith((".tsv", ".tsv.gz")):
             sheets.append(path)
             genomes += _sheet(path)
         elif path.exists():
-            genomes.append(Genome(_stem(path), given))
+            genomes.append(Genome(stem(path), given))
         else:
             raise InputError(f"{given}: no such file")
     if not genomes:
@@ -149,24 +148,6 @@ def _refuse_no_text(genome: Genome) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise InputError(f"{text}: the file's name is no UTF-8 text, expected one; rename it") from None
-
-
-def _stem(path: Path) -> str:
-    """GCF_1.2.fna.gz -> GCF_1.2"""
-    name = PACKED.sub("", path.name)
-    return Path(name).stem if name.lower().endswith(FASTA_SUFFIXES + GENBANK_SUFFIXES) else name
-
-
-def _files(folder: Path) -> list[Path]:
-    suffixes = FASTA_SUFFIXES + GENBANK_SUFFIXES
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if PACKED.sub("", file.name).lower().endswith(suffixes) and file.is_file() and not file.name.startswith(".")
-    )
-    if not files:
-        raise InputError(f"{folder}: no file to read in this folder, expected {', '.join(suffixes)}, maybe packed")
-    return files
 
 
 def _sheet(path: Path) -> list[Genome]:

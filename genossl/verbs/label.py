@@ -63,8 +63,7 @@ def run(
     Returns lines that say what was done. Raises InputError, also where the seeds are too few to go on.
     """
     out = Path(out)
-    if out.suffix != ".tsv":
-        raise InputError(f"{out}: labels are written as .tsv")
+    files.refuse_other_than_table(out, "labels")
     if (seeds is None) == (motifs is None):
         raise InputError("expected either --seeds or --motifs")
     items = list(inputs.read(source, settings.window, settings.step, sequences))
@@ -78,9 +77,12 @@ def run(
     ids = [row["id"] for row in rows]
     table = {"id": ids, "label": names[made.label_N], "score": made.score_N.round(4), "how": made.how_N}
     rules = rules_table(made, found.classes, settings.k)
-    files.clear([out.with_suffix(".rules.tsv")])
-    files.write_tsv(out, pd.DataFrame(table))
-    files.write_tsv(out.with_suffix(".rules.tsv"), rules)
+    if str(out) == "-":
+        files.write_tsv(out, pd.DataFrame(table))
+    else:
+        files.clear([files.beside(out, "rules")])
+        files.write_tsv(out, pd.DataFrame(table))
+        files.write_tsv(files.beside(out, "rules"), rules)
     beside = {"seeds": seeds, "motifs": motifs, "sequences": sequences}
     given = {"source": source, "out": out, **beside}
     files.write_provenance(out, "label", settings, {"input": source, **beside}, given=given)

@@ -62,9 +62,8 @@ def run(
     encoder: where the encoder is now. Raises InputError, and then leaves no table.
     """
     out = Path(out)
-    if out.suffix != ".tsv":
-        raise InputError(f"{out}: predictions are written as .tsv")
-    written = [out, *(out.with_suffix(f".{level}s.tsv") for level in LEVELS)]
+    files.refuse_other_than_table(out, "predictions")
+    written = [out, *(files.beside(out, f"{level}s") for level in LEVELS)]
     files.spare(written, [*files_of(source), sequences])
     head = saved_head.load(path)
     spec = which_encoder(head, path, encoder)
@@ -139,7 +138,8 @@ class Tables:
     def __init__(self, out: Path, head: Head, by: str, genome: str, unordered: bool) -> None:
         self.head, self.by, self.genome, self.unordered = head, by, genome, unordered
         wanted = LEVELS[LEVELS.index(by) :]
-        self.paths = {level: out if level == by else out.with_suffix(f".{level}s.tsv") for level in wanted}
+        wanted = (by,) if str(out) == "-" else wanted  # standard output holds one table
+        self.paths = {level: out if level == by else files.beside(out, f"{level}s") for level in wanted}
         self.count: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
         self.short = 0
@@ -150,7 +150,7 @@ class Tables:
     def __enter__(self) -> Tables:
         with ExitStack() as stack:
             for level, path in self.paths.items():
-                self.streams[level] = stack.enter_context(files.atomic(path, "w"))
+                self.streams[level] = stack.enter_context(files.text(path))
             stack.push(self._finish)
             self.stack = stack.pop_all()
         return self

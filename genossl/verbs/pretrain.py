@@ -55,7 +55,6 @@ TRAINING, VALIDATION, STATISTICS, DROPOUT = range(4)  # streams of randomness
 FREE = ("log_every", "checkpoint_every")  # settings that change nothing in the result
 RANK_EVERY = 10  # steps between singular values, for which a GPU is waited for
 BORNE = 3  # saves in a row that may fail before training stops
-LINE_EVERY = 30  # seconds between lines of progress where there is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +181,6 @@ def _lead(
         _noting(states, identity),
         tracking(jobs.track, told_of) as track,
     ):
-        quiet_until = time.monotonic() + LINE_EVERY
         for entries, note, early in trainer.train(stop.asked):
             after()
             journal.write(entries)
@@ -193,9 +191,6 @@ def _lead(
                 told = f"loss {last['loss']:.3f}{top1} {trainer.rate():.0f} windows/s"
                 bar.set_postfix_str(told)
                 bar.update(trainer.step - bar.n)
-                if bar.disable and time.monotonic() > quiet_until:  # a log has no bar: a line now and then
-                    log.info("step %d of %d, %s", trainer.step, settings.steps, told)
-                    quiet_until = time.monotonic() + LINE_EVERY
             if note:
                 log.warning(note)
             if trainer.step < settings.steps and (early or trainer.step % settings.checkpoint_every == 0):

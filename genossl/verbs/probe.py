@@ -21,7 +21,7 @@ from genossl.evaluation import forest, heads, kinds, saved_head, splits, subsets
 from genossl.evaluation.predictions import read as read_predictions
 from genossl.evaluation.results import Result, measure, over_draws
 from genossl.evaluation.subsets import Subset
-from genossl.evaluation.table import join
+from genossl.evaluation.table import called, join
 from genossl.evaluation.tasks import Task
 from genossl.evaluation.verdict import END_TO_END
 from genossl.genome.labels import files_of, read_labels
@@ -102,7 +102,7 @@ def run(
         ready = prepare(read_labels(labels, empty=settings.kind == tasks.MULTILABEL), settings)
     for path in embeddings:
         join(Path(path), ready.labels["id"].to_numpy(dtype=object))
-    networks = {path.stem: read_predictions(path, ready) for path in map(Path, predictions or [])}
+    networks = {called(path): read_predictions(path, ready) for path in map(Path, predictions or [])}
     parts, notes = subsets.read(audit, ready, settings) if audit else ([], [])
     results = _scored(embeddings, ready, settings, parts, task, threads)
     for name, said in networks.items():
@@ -135,7 +135,7 @@ def run(
 
 def _named(embeddings: list[Path], predictions: list[Path]) -> dict[str, Path]:
     """Files by the name that their rows get."""
-    paths = {Path(path).stem: Path(path) for path in (*embeddings, *predictions)}
+    paths = {called(path): Path(path) for path in (*embeddings, *predictions)}
     if not embeddings or len(paths) < len(embeddings) + len(predictions):
         given = ", ".join(map(str, (*embeddings, *predictions))) or "none"
         raise InputError(
@@ -154,7 +154,7 @@ def _scored(
         delayed(score)(path, ready, settings, parts) for path in paths
     )
     shown = files.progress(found, desc=f"probe {task}", unit="embedding", total=len(paths))
-    return dict(zip((path.stem for path in paths), shown, strict=True))
+    return dict(zip(map(called, paths), shown, strict=True))
 
 
 def summary(out: Path) -> list[str]:

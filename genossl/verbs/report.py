@@ -139,7 +139,7 @@ def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path]
     inputs = {f"scores/{task.name}": results / "scores" / f"{task.name}.tsv" for task in tasks}
     write_provenance(out, "report", settings, inputs, settings.seed, {"results": results, "out": out})
     if not told:
-        return [f"No verdict: {results} holds no scores yet."]
+        return [f"No verdict: {results} holds no scores, so nothing was measured."]
     prefix = {view["name"]: f"{view['name']}: " if len(told) > 1 else "" for view in told}
     lines = {view["name"]: [*view["findings"], *filter(None, [headlines.get(view["name"])])] for view in told}
     return [prefix[name] + line for name, found in lines.items() for line in found]

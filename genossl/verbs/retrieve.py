@@ -62,11 +62,13 @@ class Settings:
             raise ValueError("top must be at least 1, step 0, genes 2 and replicates 100")
 
 
-def open_run(path: str | Path, device: str = "auto") -> CLIP:
+def open_run(path: str | Path, device: str = "auto", threads: int = 0) -> CLIP:
     """The two towers of a run. Raises InputError for a run of another method or pairing."""
     method = checkpoint.describe(path)["method"]
     if method != "clip":
         raise InputError(f"{path}: is a run of {method}; expected one of clip with clip.pairing genes")
+    if threads:
+        torch.set_num_threads(threads)
     model = load_method(path, str(encoder_device(device)))
     assert isinstance(model, CLIP)
     if model.settings.pairing != "genes":
@@ -85,6 +87,7 @@ def run(
     settings: Settings = Settings(),
     kind: Query = "auto",
     device: str = "auto",
+    threads: int = 0,
 ) -> int:
     """Write the windows of `genomes` (a store or FASTA) that lie nearest to each query; returns the number of hits.
 
@@ -92,7 +95,7 @@ def run(
     strands: unit vectors, so that similarity is a cosine. Windows overlap by half, so neighbours may both be hits; only
     the best hits are held in memory. Raises InputError.
     """
-    model = open_run(path, device)
+    model = open_run(path, device, threads)
     if str(query) == "-":
         raise InputError("standard input: a query is read twice; expected a file")
     if kind == "auto":
@@ -120,6 +123,7 @@ def run(
     used = {"encoder": checkpoint.encoder_folder(path) / "encoder.safetensors"}
     used |= {"query": Path(query), "genomes": store if store.is_file() else Path(genomes)}
     given = {"run": path, "query": query, "genomes": genomes, "out": out, "kind": kind, "device": device}
+    given["threads"] = threads
     files.write_provenance(out, "retrieve", settings, used, given=given)
     return len(table)
 
@@ -200,6 +204,7 @@ def evaluate(
     out: str | Path | None = None,
     fitted_on: str | Path | None = None,
     device: str = "auto",
+    threads: int = 0,
 ) -> list[str]:
     """Lines that say how often, in genomes held out, DNA finds its protein and a protein its DNA; a table for `out`.
 
@@ -207,7 +212,7 @@ def evaluate(
     the genes that the run learnt from (in `fitted_on`, a store; default: the run's own). Intervals are bootstraps over
     genomes. Raises InputError.
     """
-    model, about = open_run(path, device), checkpoint.describe(path)
+    model, about = open_run(path, device, threads), checkpoint.describe(path)
     s = model.settings
     store = TokenStore.open(store_folder)
     genes = Genes(store, _rows(store, settings.splits), s.length, s.residues, s.code)
@@ -236,6 +241,7 @@ def evaluate(
         used = {"encoder": checkpoint.encoder_folder(path) / "encoder.safetensors"}
         used |= {"store": Path(store_folder) / "store.json", "fitted on": learnt.folder / "store.json"}
         given = {"run": path, "evaluate": store_folder, "out": out, "fitted_on": fitted_on, "device": device}
+        given["threads"] = threads
         files.write_provenance(out, "retrieve", settings, used, settings.seed, given)
     return [*_lines(table, n, genomes), _verdict(replicates, genomes)]
 

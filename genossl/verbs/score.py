@@ -73,6 +73,9 @@ def run(
     is the store of the run it need not be named. Raises InputError.
     """
     out = Path(out)
+    files.refuse_other_than_table(out, "scores")
+    if variants is not None and str(out) == "-":
+        raise InputError("--variants makes a second table; give --out a name for both")
     if threads:
         torch.set_num_threads(threads)
     model, about = load_method(run_folder, str(encoder_device(device))), checkpoint.describe(run_folder)
@@ -94,7 +97,7 @@ def run(
         log.warning("%s: is not the store that %s learnt from; the Markov models learn from it", store, run_folder)
     told = []
     if variants is not None:
-        told.append(_score_variants(model, source, settings, variants, out.with_suffix(".variants.tsv")))
+        told.append(_score_variants(model, source, settings, variants, files.beside(out, "variants")))
     found = _score_records(model, _items(source, settings), out, settings, baselines, _learnt(training, splits))
     told += _summary(found, settings, baselines is not None, "genome" if of_store else "record")
     folder = checkpoint.encoder_folder(run_folder)
@@ -147,7 +150,7 @@ def _score_records(
     """Write the table of records."""
     sums: Sums = {}
     orders, records, seen = list(settings.orders), 0, 0
-    with files.atomic(out, "w") as stream, files.progress(desc="score", unit="base") as bar:
+    with files.text(out) as stream, files.progress(desc="score", unit="base") as bar:
         for group in _groups(items):
             strands = [[item.tokens for item in group], [reverse_complement(item.tokens) for item in group]]
             bits_2B = -log2_likelihoods(model, strands[0] + strands[1]).reshape(2, -1)
@@ -247,7 +250,7 @@ def _score_variants(model: CausalLM, source: str | Path, settings: Settings, pat
             rows += [(a.variant, a.alt, *delta_2A[:, i], delta_2A[:, i].mean()) for i, a in enumerate(some)]
             bar.update(len(some))
     rows.sort(key=lambda row: row[0].line)
-    with files.atomic(out, "w") as stream:
+    with files.text(out) as stream:
         stream.write("\t".join(COLUMNS) + "\n")
         for v, alt, *deltas in rows:
             stream.write("\t".join([v.contig, str(v.start + 1), v.ref, alt, *(f"{d:.6f}" for d in deltas)]) + "\n")

@@ -75,8 +75,7 @@ def run(
     encoders: as `genossl embed` takes them. labels: a task's table; sequences: what its coordinates refer to.
     """
     out = Path(out)
-    if out.suffix != ".tsv":
-        raise InputError(f"{out}: strands are written as .tsv")
+    files.refuse_other_than_table(out, "strands")
     files.spare([out], [*files_of(labels), sequences])
     named = {name_of(spec): spec for spec in encoders}
     if len(named) < max(1, len(encoders)):
@@ -101,7 +100,9 @@ def run(
         reverse_MD = embedder([reverse_complement(read) for read in reads[1]])
         found.append(measure(name, both or spec == "gc", task, drawn, train, train_TD, given_MD, reverse_MD, settings))
         used |= {name: weights} if weights else {}
-    lines = [(out.name.removesuffix(".tsv").removesuffix(".strand"), *line) for line in found]
+    about = labels if str(out) == "-" else out
+    name = Path(about).name.removesuffix(".gz").removesuffix(".tsv").removesuffix(".strand")
+    lines = [(name, *line) for line in found]
     files.write_tsv(out, pd.DataFrame(lines, columns=list(COLUMNS)))
     given = {"encoders": encoders, "labels": labels, "out": out, "sequences": sequences, "device": device}
     given["threads"] = threads

@@ -6,6 +6,7 @@ import genossl
 from genossl.errors import InputError
 from genossl.files import NAME, read_sheet
 from genossl.genome.accessions import sheet_of_genomes
+from pandas import DataFrame
 from snakemake.exceptions import WorkflowError
 
 # what is wrong elsewhere genossl check says; this is a folder before it is asked
@@ -18,7 +19,12 @@ CHECKED = Path(f"logs/{config['collection']}/config.json")
 RESULTS = f"results/{config['collection']}"
 try:
     GENOMES = sheet_of_genomes(config["genomes"])
-    TASKS = read_sheet(config["tasks"], ("task", "path")).set_index("task", drop=False)
+    # none is none to be measured on: encoders are trained, and genomes embedded
+    TASKS = (
+        read_sheet(config["tasks"], ("task", "path"), empty=True)
+        if config.get("tasks")
+        else DataFrame(columns=["task", "path"], dtype=object)
+    ).set_index("task", drop=False)
 except InputError as error:
     raise WorkflowError(str(error))
 # the sheet's columns, as the verb tasks takes them
@@ -55,7 +61,7 @@ TASK_FILES = {
 # of the workflow's input files, also within folders of tasks
 for path in [
     config["genomes"],
-    config["tasks"],
+    config.get("tasks") or "",
     *GENOMES["path"],
     *GENOMES.get("features", []),
     *(file for files in TASK_FILES.values() for file in files),
@@ -202,7 +208,7 @@ def encoder_spec(name, weights):
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)) or "none",
     baseline="|".join(map(re.escape, BASELINES)) or "none",
-    task="|".join(map(re.escape, TASKS.index)),
+    task="|".join(map(re.escape, TASKS.index)) or "none",
     embedded="|".join(map(re.escape, EMBEDDED)) or "none",
     part=r"\d+",
     model="|".join(map(re.escape, FINETUNED)) or "none",

@@ -1,0 +1,26 @@
+"""`genossl init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genossl.cli.options import PATH, verb_command
+
+
+@verb_command()
+@click.argument("folder", type=PATH, default=Path("."), metavar="[FOLDER]")
+@click.option("--genomes", type=PATH, metavar="FOLDER", help="List the sequence files of this folder in genomes.tsv.")
+def init(folder: Path, genomes: Any) -> None:
+    """Write a project into FOLDER (default: here): config.yaml, sheets, profiles, Snakefile.
+
+    config.yaml has every setting with its default and what it is. The Snakefile includes the workflow of the genossl
+    that is installed, so that a project goes with it.
+    """
+    from genossl.verbs import init as verb
+
+    for path in verb.run(folder, genomes):
+        click.echo(path)
+    click.echo(f"next: fill in {folder / 'genomes.tsv'}, then genossl check config.yaml (README.md has the rest)")
