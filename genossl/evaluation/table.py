@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
+from genossl.evaluation import annotated
 from genossl.files import read_sheet
 
-SUFFIXES = (".npy", ".npz", ".parquet")
+SUFFIXES = (".npy", ".npz", ".parquet", ".h5ad")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Table:
 
 
 def read_table(path: str | Path) -> Table:
-    """Read .npy (its rows lie beside it as .tsv), .npz or .parquet, as `genossl embed` writes them.
+    """Read .npy (its rows lie beside it as .tsv), .npz, .parquet or .h5ad, as `genossl embed` writes them.
 
     Raises InputError for a missing or damaged file, another number of rows than vectors, or values that are not finite.
     """
@@ -42,6 +43,8 @@ def read_table(path: str | Path) -> Table:
             with np.load(path, allow_pickle=False) as archive:
                 rows = {name.removeprefix("row_"): archive[name] for name in archive.files if name != "vectors"}
                 table = Table(archive["vectors"], pd.DataFrame(rows))
+        elif path.suffix == ".h5ad":
+            table = Table(*annotated.unannotated(annotated.library(path).read_h5ad(path)))
         else:
             frame = pd.read_parquet(path)
             table = Table(np.stack(frame.pop("vector").to_numpy()), frame)

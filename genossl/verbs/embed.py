@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from genossl import files
 from genossl.errors import InputError
+from genossl.evaluation import annotated
 from genossl.evaluation.table import SUFFIXES
 from genossl.genome import inputs
 from genossl.genome.labels import files_of, strand_policy
@@ -50,7 +52,7 @@ def run(
     threads: int = 0,
     part: tuple[int, int] | None = None,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz or .parquet); returns the row count.
+    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz, .parquet or .h5ad); returns the row count.
 
     encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
     genomes, so that n jobs share them. Raises InputError.
@@ -193,4 +195,41 @@ class _Parquet:
         self.stack.__exit__(*error)
 
 
-_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet}
+class _H5ad:
+    """.h5ad, as AnnData reads it: X grows on disk row by row, the rows are kept for the end as obs."""
+
+    def __init__(self, path: Path) -> None:
+        self.elements = annotated.library(path).io
+        self.path, self.stack, self.table = path, ExitStack(), []
+
+    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
+        import h5py  # which anndata brings
+
+        with ExitStack() as stack:
+            stream = stack.enter_context(files.atomic(self.path, "w+b"))
+            self.file: Any = stack.enter_context(h5py.File(stream, "w"))
+            self.file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+            stack.push(self._finish)
+            self.stack = stack.pop_all()
+        return self.write
+
+    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
+        if not self.table:
+            shape = (0, vectors.shape[1])
+            x = self.file.create_dataset("X", shape, "f4", maxshape=(None, shape[1]), chunks=(1024, shape[1]))
+            x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self.table += rows
+        x, before = self.file["X"], len(self.table) - len(rows)
+        x.resize(len(self.table), 0)
+        x[before:] = vectors
+
+    def _finish(self, *error: Any) -> None:
+        if error[0] is None and self.table:
+            self.elements.write_elem(self.file, "obs", annotated.obs(pd.DataFrame(self.table)))
+            self.elements.write_elem(self.file, "var", annotated.var(self.file["X"].shape[1]))
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
+
+
+_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet, ".h5ad": _H5ad}

@@ -35,7 +35,7 @@ from genossl.evaluation import (
 )
 from genossl.evaluation import verdict as judge
 from genossl.evaluation.runs import Run
-from genossl.evaluation.table import read_table
+from genossl.evaluation.table import SUFFIXES, read_table
 from genossl.files import atomic, read_json, read_sheet, write_provenance
 from genossl.genome.labels import read_labels
 
@@ -587,7 +587,7 @@ def _map(results: Path, task: Task, settings: Settings, profile: str | None, lab
     folder = results / "embeddings" / task.name
     paths = {}
     for name in filter(None, (settings.ours, profile)):
-        present = [folder / f"{name}{suffix}" for suffix in (".npy", ".npz", ".parquet")]
+        present = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
         if path := next(filter(Path.is_file, present), None):
             paths[name] = path
     if not paths:
