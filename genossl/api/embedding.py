@@ -1,30 +1,57 @@
-"""genossl in a notebook: sequences or a FASTA file in, vectors out."""
+"""Sequences or a FASTA file in, vectors out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
 
+from genossl.api import frames
+from genossl.api.sequences import tokens_of
 from genossl.errors import InputError
-from genossl.genome import fasta, inputs
+from genossl.genome import inputs
 from genossl.model import checkpoint, embedding
 from genossl.model.embedding import Pool
 from genossl.model.encoder import Encoder, encoder_device
 from genossl.model.precision import Precision
+from genossl.sharing import hub
+
+if TYPE_CHECKING:
+    import anndata
+    import polars
 
 
 def load_encoder(path: str | Path, device: str = "auto") -> Encoder:
-    """The encoder that `genossl pretrain` wrote into a folder, in eval mode on `device`.
+    """Load the encoder of a run, in eval mode.
 
-    `path` is the folder or its encoder.safetensors; device is auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or
-    mps. Raises InputError for a missing or damaged file, or a device that is not there.
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `genossl pretrain`, `genossl share` or `save_pretrained` wrote, or its encoder.safetensors; or
+        a model of the Hugging Face hub as "hf://user/name", or "hf://user/name@revision".
+    device : str
+        auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or mps.
+
+    Returns
+    -------
+    Encoder
+        An `nn.Module` on that device.
+
+    Raises
+    ------
+    InputError
+        For a missing or damaged file, a device that is not there, or a hub that does not give the model.
+
+    Examples
+    --------
+    >>> encoder = genossl.load_encoder(run, device="cpu")
+    >>> encoder.width, encoder.stride, encoder.channels
+    (20, 20, 8)
     """
-    return checkpoint.load_encoder(path, str(encoder_device(device)))
+    return checkpoint.load_encoder(hub.local(path), str(encoder_device(device)))
 
 
 def embed(
@@ -34,19 +61,61 @@ def embed(
     both_strands: bool = True,
     precision: Precision = "auto",
 ) -> np.ndarray:
-    """One vector per sequence, float32 (n, C) in the order given; (n, 2C) for pool "both".
+    """Embed sequences: one vector each, in the order given.
 
-    sequences: str, bytes, Bio.Seq, SeqRecord, or uint8 arrays of codes (A, C, G, T = 0..3, N = 4); any lengths.
-    `both_strands` averages a sequence and its reverse complement, so the strand given does not matter. The result does
-    not depend on the order or on what else is embedded in the same call, to 1e-5. `precision` is fp32, bf16 (faster on
-    hardware made for it, half a percent away, and only to a percent independent of the batch) or auto: bf16 where that
-    is faster and independent of the batch nevertheless, as of LSTM encoders on such CPUs.
-    Raises InputError for a sequence that is empty or holds other letters.
+    The result does not depend on the order or on what else is embedded in the same call, to 1e-5.
+
+    Parameters
+    ----------
+    encoder : Encoder, str or Path
+        An encoder, or what `load_encoder` takes.
+    sequences : iterable
+        str, bytes, Bio.Seq, SeqRecord, or uint8 arrays of codes (A, C, G, T = 0..3, N = 4), of any lengths; also a
+        column of pandas or polars.
+    pool : {"last", "mean", "both"}
+        The context after the whole sequence, the mean over its frames, or the one beside the other.
+    both_strands : bool
+        Average a sequence and its reverse complement, so that the strand given does not matter.
+    precision : {"auto", "fp32", "bf16"}
+        Of the matrix products. bf16 is faster on hardware made for it, half a percent away, and only to a percent
+        independent of the batch. auto: bf16 where that is faster and independent of the batch nevertheless, as of LSTM
+        encoders on such CPUs.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (n, C), or (n, 2C) for pool "both".
+
+    Raises
+    ------
+    InputError
+        For a sequence that is empty or holds other letters, named by its place.
+
+    Examples
+    --------
+    >>> genossl.embed(encoder, ["ACGTTGCA" * 10, "GATTACA"]).shape
+    (2, 8)
     """
     if isinstance(encoder, (str, Path)):
         encoder = load_encoder(encoder)
-    tokens = [_tokens(sequence, i) for i, sequence in enumerate(_many(sequences))]
-    return embedding.embed(encoder, tokens, _known(pool), both_strands, precision)
+    return embedding.embed(encoder, tokens_of(sequences), known(pool), both_strands, precision)
+
+
+@overload
+def embed_fasta(
+    encoder: Encoder | str | Path, path: str | Path, window: int = ..., step: int = ..., pool: Pool = ...,
+    both_strands: bool = ..., precision: Precision = ..., output: Literal["pandas"] = ...,
+) -> pd.DataFrame: ...  # fmt: skip
+@overload
+def embed_fasta(
+    encoder: Encoder | str | Path, path: str | Path, window: int = ..., step: int = ..., pool: Pool = ...,
+    both_strands: bool = ..., precision: Precision = ..., *, output: Literal["polars"],
+) -> polars.DataFrame: ...  # fmt: skip
+@overload
+def embed_fasta(
+    encoder: Encoder | str | Path, path: str | Path, window: int = ..., step: int = ..., pool: Pool = ...,
+    both_strands: bool = ..., precision: Precision = ..., *, output: Literal["anndata"],
+) -> anndata.AnnData: ...  # fmt: skip
 
 
 def embed_fasta(
@@ -57,96 +126,56 @@ def embed_fasta(
     pool: Pool = "last",
     both_strands: bool = True,
     precision: Precision = "auto",
-) -> pd.DataFrame:
-    """Windows of a FASTA file (plain or compressed): contig, start, end (0-based, half-open), n_N, vector.
+    output: Literal["pandas", "polars", "anndata"] = "pandas",
+) -> Any:
+    """Embed the windows of a FASTA file.
 
-    window: bases, 0 for whole records; step: bases from one window to the next, 0 for no overlap. The last window of a
-    record ends with it. Raises InputError as ingest does.
+    All vectors are held in memory; `genossl embed` streams a file of any size to disk.
+
+    Parameters
+    ----------
+    encoder, pool, both_strands, precision
+        As of `embed`.
+    path : str or Path
+        FASTA or FASTQ, plain or compressed.
+    window : int
+        Bases; 0 for whole records. The last window of a record ends with it.
+    step : int
+        Bases from one window to the next; 0 for no overlap.
+    output : {"pandas", "polars", "anndata"}
+        The kind of table.
+
+    Returns
+    -------
+    pandas.DataFrame, polars.DataFrame or anndata.AnnData
+        Columns contig, start, end (0-based, half-open), n_N (bases that are N) and vector, float32 (C,). In AnnData
+        the vectors are X and the rest is obs, under the name contig:start-end.
+
+    Raises
+    ------
+    InputError
+        For a file that `genossl ingest` would refuse, in its words.
+
+    Examples
+    --------
+    >>> table = genossl.embed_fasta(encoder, fasta, window=60)
+    >>> table[["contig", "start", "end", "n_N"]].head(2)
+      contig  start  end  n_N
+    0      c      0   60    0
+    1      c     60  120    0
+    >>> genossl.embed_fasta(encoder, fasta, window=60, output="anndata").shape
+    (3, 8)
     """
     if isinstance(encoder, (str, Path)):
         encoder = load_encoder(encoder)
     items = list(inputs.read(path, window, step))
-    table = pd.DataFrame([item.row for item in items]).drop(columns="id")
-    vectors = embedding.embed(encoder, [item.tokens for item in items], _known(pool), both_strands, precision)
-    return table.assign(vector=list(vectors))
+    rows = pd.DataFrame([item.row for item in items])
+    vectors_NC = embedding.embed(encoder, [item.tokens for item in items], known(pool), both_strands, precision)
+    return frames.of_kind(output, rows, vectors_NC)
 
 
-class GenomeEmbedder(TransformerMixin, BaseEstimator):
-    """scikit-learn transformer: sequences to embeddings of a pretrained, frozen encoder.
-
-    Parameters are those of `embed`; `checkpoint` is the folder of a run. Nothing is learnt in `fit`.
-    """
-
-    def __init__(
-        self, checkpoint: str | Path = "", pool: Pool = "last", both_strands: bool = True, device: str = "auto",
-        precision: Precision = "auto",
-    ) -> None:  # fmt: skip
-        self.checkpoint = checkpoint
-        self.pool: Pool = pool
-        self.both_strands = both_strands
-        self.device = device
-        self.precision: Precision = precision
-
-    def fit(self, X: Sequence[Any], y: Any = None) -> GenomeEmbedder:
-        """Load the encoder."""
-        self.encoder_ = load_encoder(self.checkpoint, self.device)
-        return self
-
-    def transform(self, X: Sequence[Any]) -> np.ndarray:
-        """float32 (n, C) for n sequences."""
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "encoder_")
-        return embed(self.encoder_, X, self.pool, self.both_strands, self.precision)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """genossl0, genossl1, ..."""
-        width = self.encoder_.channels * (2 if self.pool == "both" else 1)
-        return np.array([f"genossl{i}" for i in range(width)], dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.no_validation = True
-        return tags
-
-
-def _many(sequences: Iterable[Any]) -> Iterable[Any]:
-    single = isinstance(sequences, np.ndarray) and sequences.ndim == 1 and sequences.dtype == np.uint8
-    if single or _letters(sequences) is not None:
-        raise InputError("embed: expected a list of sequences, found a single one; put it in a list")
-    return sequences
-
-
-def _known(pool: Pool) -> Pool:
+def known(pool: Pool) -> Pool:
+    """The same; InputError for what is none."""
     if pool not in get_args(Pool):
         raise InputError(f"pool {pool!r} is unknown; expected {', '.join(get_args(Pool))}")
     return pool
-
-
-def _letters(sequence: Any) -> bytes | None:
-    """The letters of str, bytes, Bio.Seq or SeqRecord; None for anything else."""
-    if isinstance(sequence, (bytes, bytearray)):
-        return bytes(sequence)
-    if isinstance(sequence, str) or hasattr(sequence, "reverse_complement"):  # the latter is Biopython's
-        return str(getattr(sequence, "seq", sequence)).encode()
-    return None
-
-
-def _tokens(sequence: Any, i: int) -> np.ndarray:
-    if isinstance(sequence, np.ndarray) and sequence.dtype == np.uint8 and sequence.ndim == 1:
-        tokens = sequence
-        if tokens.size and tokens.max() > 5:
-            raise InputError(f"sequence {i}: codes go from 0 to 5, found {tokens.max()}")
-    else:
-        letters = _letters(sequence)
-        if letters is None:
-            raise InputError(f"sequence {i}: expected letters or a uint8 array, found {type(sequence).__name__}")
-        try:
-            tokens = fasta.tokenise(letters).tokens
-        except fasta.BadLetter as error:
-            raise InputError(f"sequence {i}: {error}") from None
-    if not len(tokens):
-        raise InputError(f"sequence {i}: is empty")
-    return tokens

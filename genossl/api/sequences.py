@@ -22,17 +22,22 @@ def tokens_of(sequences: Iterable[Any]) -> list[np.ndarray]:
 
 def _column(sequences: Any) -> Iterable[Any]:
     """What to go through: not the letters of a single sequence, nor the names of a frame's columns."""
-    array = isinstance(sequences, np.ndarray)
-    if (array and sequences.ndim == 1 and sequences.dtype == np.uint8) or _letters(sequences) is not None:
+    if isinstance(sequences, np.ndarray):
+        single, columns = sequences.ndim == 1 and sequences.dtype == np.uint8, None
+        if sequences.ndim == 2 and sequences.dtype != np.uint8:  # that would be codes, a sequence per row
+            columns = list(sequences.T)
+    else:
+        single, names = _letters(sequences) is not None, getattr(sequences, "columns", None)
+        columns = None if names is None else [sequences[name] for name in names]
+    if single:
         raise InputError("embed: expected a list of sequences, found a single one; put it in a list")
     if isinstance(sequences, dict):
         raise InputError("embed: expected a list of sequences, found a dict; give its values")
-    frame = hasattr(sequences, "columns")
-    if frame or (array and sequences.ndim == 2 and sequences.dtype != np.uint8):
-        if sequences.shape[1] != 1:
-            raise InputError(f"embed: expected one column of sequences, found {sequences.shape[1]}; choose one")
-        return sequences[sequences.columns[0]] if frame else sequences[:, 0]
-    return sequences
+    if columns is None:
+        return sequences
+    if len(columns) != 1:
+        raise InputError(f"embed: expected one column of sequences, found {len(columns)}; choose one")
+    return columns[0]
 
 
 def _letters(sequence: Any) -> bytes | None:

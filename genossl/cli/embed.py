@@ -23,7 +23,9 @@ from genossl.cli.options import (
 @verb_command(("Settings (--set KEY=VALUE, or embed: in --config)", "verbs/embed.py", "Settings"))
 @click.argument("encoder", metavar="ENCODER")
 @click.argument("source", metavar="INPUT")
-@click.option("--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz, .parquet or .h5ad")
+@click.option(
+    "--out", required=True, type=PATH, metavar="FILE", help=".npy (rows beside it as .tsv), .npz, .parquet or .h5ad"
+)
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
 @config_option
 @settings_option

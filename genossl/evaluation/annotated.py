@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def library(wanted_by: object) -> Any:
-    """The module anndata; InputError where it is not installed. wanted_by: a path or a name that the sentence opens with."""
+    """The module anndata; InputError, which opens with what wants it, where it is not installed."""
     try:
         import anndata
     except ImportError:
@@ -42,8 +42,10 @@ def var(channels: int) -> pd.DataFrame:
 
 def unannotated(table: anndata.AnnData) -> tuple[np.ndarray, pd.DataFrame]:
     """Vectors (N, C) and their rows, with the names of the observations as column id."""
-    x = table.X
-    rows = table.obs.rename_axis("id").reset_index()
+    x, obs = cast(
+        "tuple[Any, pd.DataFrame]", (table.X, table.obs)
+    )  # of the many kinds that may lie in memory or on disk
+    rows = obs.rename_axis("id").reset_index()
     texts = [name for name in rows if isinstance(rows[name].dtype, pd.CategoricalDtype)]  # as AnnData stores text
     return np.asarray(x.toarray() if hasattr(x, "toarray") else x), rows.astype(dict.fromkeys(texts, object))
 

@@ -52,7 +52,7 @@ def run(
     threads: int = 0,
     part: tuple[int, int] | None = None,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz, .parquet or .h5ad); returns the row count.
+    """Embed `source` with `encoder` into `out` (.npy and a .tsv of its rows, .npz, .parquet, .h5ad); returns how many.
 
     encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
     genomes, so that n jobs share them. Raises InputError.
