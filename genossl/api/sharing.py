@@ -36,9 +36,9 @@ def from_pretrained(name: str | Path, revision: str | None = None, device: str =
     >>> genossl.from_pretrained(run, device="cpu").channels
     8
     """
-    if Path(name).exists() or isinstance(name, Path) or name.startswith(hub.PREFIX):
-        return load_encoder(name, device)
-    return load_encoder(hub.download(name, revision), device)
+    if isinstance(name, str) and hub.ID.fullmatch(name) and not Path(name).exists():
+        return load_encoder(hub.download(name, revision), device)
+    return load_encoder(name, device)
 
 
 def save_pretrained(

@@ -42,9 +42,7 @@ def var(channels: int) -> pd.DataFrame:
 
 def unannotated(table: anndata.AnnData) -> tuple[np.ndarray, pd.DataFrame]:
     """Vectors (N, C) and their rows, with the names of the observations as column id."""
-    x, obs = cast(
-        "tuple[Any, pd.DataFrame]", (table.X, table.obs)
-    )
+    x, obs = cast("tuple[Any, pd.DataFrame]", (table.X, table.obs))
     rows = obs.rename_axis("id").reset_index()
     texts = [name for name in rows if isinstance(rows[name].dtype, pd.CategoricalDtype)]  # as AnnData stores text
     return np.asarray(x.toarray() if hasattr(x, "toarray") else x), rows.astype(dict.fromkeys(texts, object))

@@ -12,6 +12,7 @@ from typing import Any
 from genossl.errors import InputError
 
 PREFIX = "hf://"
+ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILES = ["encoder.json", "encoder.safetensors", "heads.safetensors"]
 
 
@@ -30,7 +31,7 @@ def download(name: str, revision: str | None = None) -> Path:
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=FILES))
     except Exception as error:  # the hub's own, its HTTP library's and the system's have no parent in common
-        raise InputError(f"{PREFIX}{name}: {_line(error)}") from None
+        raise InputError(f"{PREFIX}{name}: {_told(error)}") from None
 
 
 def upload(folder: Path, name: str, private: bool | None = None) -> str:
@@ -41,12 +42,12 @@ def upload(folder: Path, name: str, private: bool | None = None) -> str:
         made = hub.create_repo(name, private=private, exist_ok=True)
         hub.upload_folder(repo_id=name, folder_path=folder, commit_message="Upload with genossl")
     except Exception as error:  # as above
-        raise InputError(f"{PREFIX}{name}: {_line(error)}") from None
+        raise InputError(f"{PREFIX}{name}: {_told(error)}") from None
     return str(made)
 
 
 def _check(name: str) -> None:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not ID.fullmatch(name):
         raise InputError(f"{PREFIX}{name}: expected {PREFIX}user/name")
 
 
@@ -58,7 +59,6 @@ def _library(name: str) -> Any:
     return huggingface_hub
 
 
-def _line(error: Exception) -> str:
-    """What went wrong, without the advice in the lines below."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith("(Request ID")), type(error).__name__)
+def _told(error: Exception) -> str:
+    """The kind of error and its first line; advice is below."""
+    return f"{type(error).__name__} ({(str(error).splitlines() or [''])[0].strip()})"
