@@ -67,6 +67,13 @@ class WindowDataset(Dataset[Window]):
     (torch.Size([16, 100]), torch.Size([16]))
     """
 
+    store: TokenStore
+    length: int
+    split: tuple[str, ...]
+    windows: int
+    seed: int
+    most_n: float
+
     def __init__(
         self, store: TokenStore | str | Path, length: int, split: str | Sequence[str] = ("train", "pretrain", ""),
         windows: int | None = None, seed: int = 0, most_n: float = 1.0,
@@ -149,6 +156,9 @@ class LabelledSequences(Dataset[Labelled]):
     >>> batch.tokens.shape, batch.lengths, batch.labels
     (torch.Size([2, 12]), tensor([12,  7]), tensor([0, 1]))
     """
+
+    ids: list[str]
+    classes: list[str]
 
     def __init__(self, table: str | Path, sequences: str | Path | None = None, split: str | None = None) -> None:
         labels = read_labels(table)

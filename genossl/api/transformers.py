@@ -63,6 +63,11 @@ class GenomeEmbedder(_OfSequences):
     array(['high'], dtype='<U4')
     """
 
+    checkpoint: str | Path
+    pool: Pool
+    both_strands: bool
+    device: str
+    precision: Precision
     encoder_: Encoder
 
     def __init__(
@@ -70,10 +75,10 @@ class GenomeEmbedder(_OfSequences):
         precision: Precision = "auto",
     ) -> None:  # fmt: skip
         self.checkpoint = checkpoint
-        self.pool: Pool = pool
+        self.pool = pool
         self.both_strands = both_strands
         self.device = device
-        self.precision: Precision = precision
+        self.precision = precision
 
     def fit(self, X: Any = None, y: Any = None) -> GenomeEmbedder:
         """Load the encoder; neither X nor y is looked at.
@@ -130,6 +135,9 @@ class KmerProfile(_OfSequences):
     >>> profile.fit_transform(["AAAAC"]).round(2).tolist()
     [[0.75, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
+
+    k: int
+    canonical: bool
 
     def __init__(self, k: int = 4, canonical: bool = True) -> None:
         self.k = k

@@ -124,6 +124,12 @@ class Encoder(nn.Module):
     gap: int
     channels: int
     settings: Settings
+    ranks: Ranks  # the processes that train together
+    front: KmerFront | ConvFront
+    rnn: nn.LSTM | nn.GRU | CausalConvolutions | None
+    norm: nn.LayerNorm | nn.Identity
+    out: nn.Linear | nn.Identity
+    level: nn.Linear | nn.Identity
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -131,8 +137,8 @@ class Encoder(nn.Module):
         self.width, self.stride, self.channels = s.width, s.stride, s.context
         self.gap = math.ceil(s.width / s.stride) - 1
         self.ranks = ALONE
-        self.front: KmerFront | ConvFront = KmerFront(s) if s.front == "kmer" else ConvFront(s)
-        self.rnn: nn.LSTM | nn.GRU | CausalConvolutions | None = None
+        self.front = KmerFront(s) if s.front == "kmer" else ConvFront(s)
+        self.rnn = None
         if s.rnn == "conv":
             self.rnn = CausalConvolutions(s)
         elif s.rnn != "none":
@@ -267,6 +273,10 @@ class CausalConvolutions(nn.Module):
     that `layers` of them see 2 ** (layers + 1) - 1 frames. Norms are over channels only.
     """
 
+    level: nn.Linear
+    norms: nn.ModuleList
+    layers: nn.ModuleList
+
     def __init__(self, s: Settings) -> None:
         super().__init__()
         self.level = nn.Linear(s.channels, s.context)
@@ -287,6 +297,11 @@ class CausalConvolutions(nn.Module):
 class KmerFront(nn.Module):
     """Counts of the k-mers inside each frame, and the perceptron that reads their standardised frequencies."""
 
+    k: int
+    width: int
+    stride: int
+    V: int
+    mlp: nn.Sequential
     index: Tensor
     mean: Tensor
     std: Tensor
@@ -349,6 +364,10 @@ class ConvFront(nn.Module):
     N is the zero vector. MASK is too, or has a fifth channel with `mask`.
     """
 
+    width: int
+    stride: int
+    weight: nn.Parameter
+    bias: nn.Parameter
     one_hot: Tensor
 
     def __init__(self, s: Settings) -> None:
