@@ -126,7 +126,8 @@ def test_provenance(tiny_run: Path, fasta: Path, tmp_path: Path) -> None:
     assert record["inputs"]["input"]["path"] == str(fasta)
 
 
-def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix,k", [(".npy", 5), (".h5ad", 6)])  # the latter keeps its rows, which are small then
+def test_memory_does_not_grow_with_the_input(tmp_path: Path, suffix: str, k: int) -> None:
     rng = np.random.default_rng(0)
     peaks = []
     for records in (20, 200):
@@ -134,11 +135,11 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
             tmp_path / f"{records}.fa", {f"r{i}": rng.integers(0, 4, 2000).astype(np.uint8) for i in range(records)}
         )
         tracemalloc.start()
-        rows = embed.run("kmer:5", path, tmp_path / f"{records}.npy", Settings(window=100, rows=50))
+        rows = embed.run(f"kmer:{k}", path, tmp_path / f"{records}{suffix}", Settings(window=100, rows=50))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert rows == 20 * records
-    grown = 180 * 20 * 512 * 4  # bytes of the vectors that only the second has
+    grown = 180 * 20 * kmers.kinds(k)[1] * 4  # bytes of the vectors that only the second has
     assert peaks[1] - peaks[0] < grown / 5
 
 
@@ -160,6 +161,13 @@ def test_an_interrupted_run_leaves_no_file(fasta: Path, tmp_path: Path, monkeypa
         embed.run("gc", fasta, out / f"x{suffix}", Settings(rows=4))
     assert list(out.glob("*")) == []
     assert list(out.glob(".*")) == []
+
+
+def test_anndata_that_is_not_there_is_a_sentence(fasta: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "anndata", None)
+    with pytest.raises(InputError, match=r"x\.h5ad: AnnData needs anndata; pip install 'genossl\[anndata\]'"):
+        embed.run("gc", fasta, tmp_path / "x.h5ad", Settings())
+    assert not (tmp_path / "x.h5ad").exists()
 
 
 def test_a_bad_record_late_in_the_file_leaves_no_file(fasta: Path, tmp_path: Path) -> None:

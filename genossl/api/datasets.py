@@ -34,7 +34,7 @@ class WindowDataset(Dataset[Window]):
     """Windows drawn from a token store, every start equally likely.
 
     Window i is drawn with (seed, i) alone: a `DataLoader` gives the same windows in the same order for any number of
-    workers and any batch size, each once. Another seed is another epoch.
+    workers and any batch size, each once, and a `DistributedSampler` shares them out. Another seed is another epoch.
 
     Parameters
     ----------

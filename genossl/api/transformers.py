@@ -16,7 +16,7 @@ from genossl.api.sequences import tokens_of
 from genossl.errors import InputError
 from genossl.genome import kmers
 from genossl.genome.alphabet import decode
-from genossl.model.embedding import Pool, device_of
+from genossl.model.embedding import Pool
 from genossl.model.encoder import Encoder
 from genossl.model.precision import Precision
 
@@ -112,7 +112,7 @@ class GenomeEmbedder(_OfSequences):
     def __getstate__(self) -> dict[str, Any]:
         whole: Any = super().__getstate__()
         state = dict(whole)
-        if "encoder_" in state and device_of(state["encoder_"]).type != "cpu":
+        if "encoder_" in state:
             state["encoder_"] = copy.deepcopy(state["encoder_"]).cpu()
         return state
 
