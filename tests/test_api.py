@@ -13,6 +13,7 @@ import pandas as pd
 import planted
 import polars
 import pytest
+import torch
 from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
 
@@ -58,7 +59,8 @@ def test_a_sequence_may_come_in_many_forms(encoder: Encoder) -> None:
     for many in (tuple(forms), iter(forms), *columns):
         np.testing.assert_allclose(genossl.embed(encoder, many)[0], vectors[0], rtol=1e-5, atol=1e-6)
     stacked = np.stack([encode(LETTERS)] * 2)
-    np.testing.assert_allclose(genossl.embed(encoder, stacked), vectors[:2], rtol=1e-5, atol=1e-6)
+    for rows in (stacked, torch.from_numpy(stacked), list(torch.from_numpy(stacked))):
+        np.testing.assert_allclose(genossl.embed(encoder, rows), vectors[:2], rtol=1e-5, atol=1e-6)
 
 
 def test_order_is_kept_and_settings_count(encoder: Encoder, tiny_run: Path) -> None:
@@ -80,6 +82,7 @@ def test_order_is_kept_and_settings_count(encoder: Encoder, tiny_run: Path) -> N
         (Seq(LETTERS), "expected a list of sequences, found a single one"),
         (SeqRecord(Seq(LETTERS)), "expected a list of sequences, found a single one"),
         (encode(LETTERS), "expected a list of sequences, found a single one"),
+        (torch.from_numpy(encode(LETTERS)), "expected a list of sequences, found a single one"),
         ([LETTERS, ""], "sequence 1: is empty"),
         ([LETTERS, "ACXGT"], "sequence 1: "),
         ([np.array([0, 9], np.uint8)], "sequence 0: codes go from 0 to 5, found 9"),

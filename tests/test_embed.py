@@ -126,8 +126,7 @@ def test_provenance(tiny_run: Path, fasta: Path, tmp_path: Path) -> None:
     assert record["inputs"]["input"]["path"] == str(fasta)
 
 
-@pytest.mark.parametrize("suffix,k", [(".npy", 5), (".h5ad", 6)])  # the latter keeps its rows, which are small then
-def test_memory_does_not_grow_with_the_input(tmp_path: Path, suffix: str, k: int) -> None:
+def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     peaks = []
     for records in (20, 200):
@@ -135,11 +134,11 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path, suffix: str, k: int
             tmp_path / f"{records}.fa", {f"r{i}": rng.integers(0, 4, 2000).astype(np.uint8) for i in range(records)}
         )
         tracemalloc.start()
-        rows = embed.run(f"kmer:{k}", path, tmp_path / f"{records}{suffix}", Settings(window=100, rows=50))
+        rows = embed.run("kmer:5", path, tmp_path / f"{records}.npy", Settings(window=100, rows=50))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert rows == 20 * records
-    grown = 180 * 20 * kmers.kinds(k)[1] * 4  # bytes of the vectors that only the second has
+    grown = 180 * 20 * 512 * 4  # bytes of the vectors that only the second has
     assert peaks[1] - peaks[0] < grown / 5
 
 

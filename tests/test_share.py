@@ -186,10 +186,12 @@ def test_what_is_refused(tiny_run: Path, tiny_store: Path, tmp_path: Path) -> No
         stream.write(b"x")
     with pytest.raises(InputError, match="is damaged"):
         share.run(tmp_path / "damaged", tmp_path / "x")
-    shutil.copytree(tmp_path / "damaged", tmp_path / "bare")
-    for path in (tmp_path / "bare").iterdir():
-        if path.name not in FILES and path.is_file():
-            path.unlink()
-    with pytest.raises(InputError, match="is read, and would be written over"):
-        share.run(tmp_path / "bare", tmp_path / "bare")
+    (tmp_path / "bare").mkdir()
+    for name in FILES[1:]:
+        shutil.copyfile(tiny_run / name, tmp_path / "bare" / name)
+    with pytest.raises(InputError, match=r"bare: holds encoder\.json, expected a new folder"):  # perhaps the only copy
+        share.run(tiny_run, tmp_path / "bare")
+    share.run(tmp_path / "bare", tmp_path / "card")
+    with pytest.raises(InputError, match="card: is read, and would be written over"):
+        share.run(tmp_path / "card", tmp_path / "card")
     assert not (tmp_path / "x").exists()

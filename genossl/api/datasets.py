@@ -96,7 +96,7 @@ class WindowDataset(Dataset[Window]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Workers that are not forked open the store again: its bases are not copied."""
         rest = (self.length, self.split, self.windows, self.seed, self.most_n)
-        return WindowDataset, (self.store.folder, *rest)
+        return type(self), (self.store.folder, *rest)
 
 
 def _sampler(store: TokenStore, length: int, split: Sequence[str], most_n: float) -> windows.Windows:

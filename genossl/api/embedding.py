@@ -70,8 +70,8 @@ def embed(
     encoder : Encoder, str or Path
         An encoder, or what `load_encoder` takes.
     sequences : iterable
-        str, bytes, Bio.Seq, SeqRecord, or uint8 arrays of codes (A, C, G, T = 0..3, N = 4), of any lengths; also a
-        column of pandas or polars.
+        str, bytes, Bio.Seq, SeqRecord, or uint8 arrays or tensors of codes (A, C, G, T = 0..3, N = 4), of any lengths;
+        also a column of pandas or polars.
     pool : {"last", "mean", "both"}
         The context after the whole sequence, the mean over its frames, or the one beside the other.
     both_strands : bool

@@ -6,18 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 from genossl.errors import InputError
 from genossl.genome import fasta
 
 
 def tokens_of(sequences: Iterable[Any]) -> list[np.ndarray]:
-    """Tokens uint8 (L,) of each sequence: str, bytes, Bio.Seq, SeqRecord, or uint8 codes (A, C, G, T = 0..3, N = 4).
+    """Tokens uint8 (L,) of each sequence: str, bytes, Bio.Seq, SeqRecord, or codes (A, C, G, T = 0..3, N = 4), uint8.
 
     They come as any iterable, or as a frame or an array of one column. Raises InputError for a single sequence, more
     columns, and a sequence that is empty or holds other letters.
     """
-    return [_tokens(sequence, i) for i, sequence in enumerate(_column(sequences))]
+    return [_tokens(_array(sequence), i) for i, sequence in enumerate(_column(_array(sequences)))]
+
+
+def _array(sequences: Any) -> Any:
+    """A tensor as an array, and anything else as it is."""
+    return sequences.numpy(force=True) if isinstance(sequences, torch.Tensor) else sequences
 
 
 def _column(sequences: Any) -> Iterable[Any]:

@@ -47,5 +47,6 @@ def _refuse_other(out: Path) -> None:
     if not out.exists():
         return
     found = sorted(path.name for path in out.iterdir()) if out.is_dir() else [out.name]
-    if other := [name for name in found if name not in (*FILES, CARD)]:
-        raise InputError(f"{out}: holds {other[0]}, expected a new folder or one that genossl share wrote")
+    other = [name for name in found if name not in (*FILES, CARD)]
+    if other or (found and CARD not in found):
+        raise InputError(f"{out}: holds {[*other, *found][0]}, expected a new folder or one that genossl share wrote")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -195,41 +196,23 @@ class _Parquet:
         self.stack.__exit__(*error)
 
 
-class _H5ad:
-    """.h5ad, as AnnData reads it: X grows on disk row by row, the rows are kept for the end as obs."""
+class _H5ad(_Npz):
+    """.h5ad, as AnnData reads it; in memory too, since HDF5 takes the process along where a disk is full."""
 
     def __init__(self, path: Path) -> None:
-        self.elements = annotated.library(path).io
-        self.path, self.stack, self.table = path, ExitStack(), []
-
-    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        import h5py  # which anndata brings
-
-        with ExitStack() as stack:
-            stream = stack.enter_context(files.atomic(self.path, "w+b"))
-            self.file: Any = stack.enter_context(h5py.File(stream, "w"))
-            self.file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-            stack.push(self._finish)
-            self.stack = stack.pop_all()
-        return self.write
-
-    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
-        if not self.table:
-            shape = (0, vectors.shape[1])
-            x = self.file.create_dataset("X", shape, "f4", maxshape=(None, shape[1]), chunks=(1024, shape[1]))
-            x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        self.table += rows
-        x, before = self.file["X"], len(self.table) - len(rows)
-        x.resize(len(self.table), 0)
-        x[before:] = vectors
-
-    def _finish(self, *error: Any) -> None:
-        if error[0] is None and self.table:
-            self.elements.write_elem(self.file, "obs", annotated.obs(pd.DataFrame(self.table)))
-            self.elements.write_elem(self.file, "var", annotated.var(self.file["X"].shape[1]))
+        super().__init__(path)
+        self.anndata = annotated.library(path)
 
     def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
+        if error[0] is None and self.table:
+            import h5py  # which anndata brings
+
+            made = annotated.annotated(np.concatenate(self.parts), pd.DataFrame(self.table))
+            whole = io.BytesIO()
+            with h5py.File(whole, "w") as file:
+                self.anndata.io.write_elem(file, "/", made)
+            with files.atomic(self.path) as stream:
+                stream.write(whole.getbuffer())
 
 
 _WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet, ".h5ad": _H5ad}
