@@ -98,7 +98,7 @@ def test_the_front_matter_is_read_by_the_hub(tiny_run: Path, tmp_path: Path) -> 
         assert {"dna", "self_genomenet"} <= set(data.tags)
         assert data.to_dict().get("license_name") == (licence if expected == "other" else None)
     share.run(tiny_run, tmp_path / "shared")
-    assert "nobody but the authors may use" in (tmp_path / "shared" / "README.md").read_text()
+    assert "others may not use these weights" in (tmp_path / "shared" / "README.md").read_text()
 
 
 def test_scores_are_those_of_these_weights(tiny_run: Path, results: Path, tmp_path: Path) -> None:
@@ -116,6 +116,16 @@ def test_scores_are_those_of_these_weights(tiny_run: Path, results: Path, tmp_pa
     assert told in scores.replace("\\", "")
     assert "on vectors of pool mean, both strands: True" in scores
     assert "others" not in scores
+
+
+def test_scores_without_baselines_say_so(tiny_run: Path, results: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "r" / "scores" / "t.tsv"
+    settings = probe.Settings(draws=1, heads=("logistic",))
+    probe.run([results / "embeddings" / "t" / "ours.npy"], results.parent / "t.tsv", "t", scores, settings)
+    share.run(tiny_run, tmp_path / "shared", results=tmp_path / "r")
+    told = section((tmp_path / "shared" / "README.md").read_text(), "Scores")
+    assert "neither an untrained encoder nor a k-mer profile was scored" in told
+    assert "| not scored | not scored | 12 |" in told
 
 
 def test_results_that_moved_are_still_joined_by_checksum(tiny_run: Path, results: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _first(about: dict[str, Any]) -> str:
     how = f"pretrained without labels by {_method(about)}" if about.get("method") else "of which nothing else is known"
     return (
         f"An encoder of DNA, {how}. It turns a sequence of any length into {channels} numbers "
-        f"({2 * channels} for pool both). Written by genossl {__version__} from the files of the run."
+        f"({2 * channels} for pool both). This card was written by genossl {__version__}."
     )
 
 
@@ -134,11 +134,11 @@ def _data(facts: Facts) -> list[str]:
     if genomes is None:
         told = f"the token store with the checksum `{checksum}`, which was not at hand" if checksum else UNKNOWN
         return [f"Genomes: {told}."]
-    told = (facts.about.get("pretrain") or {}).get("train_splits", LEARNT)
+    learnt = (facts.about.get("pretrain") or {}).get("train_splits", LEARNT)
     lines = []
     for split in dict.fromkeys(genomes["split"]):
         part = genomes[genomes["split"] == split]
-        use = "learnt from" if split in told else "not learnt from"
+        use = "learnt from" if split in learnt else "not learnt from"
         lines.append((split or "none", use, len(part), f"{part['contigs'].sum():,}", f"{part['bases'].sum():,}"))
     names = zip(genomes["genome"], genomes["split"], strict=True)
     named = [_plain(f"{name} ({split or 'no split'})") for name, split in names]
@@ -189,7 +189,7 @@ def _limits(facts: Facts) -> list[str]:
 
 def _licence(licence: str) -> str:
     if not licence:
-        return "Not given. Without one nobody but the authors may use these weights: ask them."
+        return "Not given. Without one others may not use these weights: ask the authors."
     return f"{_plain(licence)}, as whoever wrote this card says."
 
 
