@@ -11,19 +11,48 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "embed": "genossl.api",
-    "embed_fasta": "genossl.api",
-    "load_encoder": "genossl.api",
-    "GenomeEmbedder": "genossl.api",
+    "embed": "genossl.api.embedding",
+    "embed_fasta": "genossl.api.embedding",
+    "load_encoder": "genossl.api.embedding",
+    "to_anndata": "genossl.api.frames",
+    "GenomeEmbedder": "genossl.api.transformers",
+    "KmerProfile": "genossl.api.transformers",
+    "WindowDataset": "genossl.api.datasets",
+    "LabelledSequences": "genossl.api.datasets",
+    "from_pretrained": "genossl.api.sharing",
+    "save_pretrained": "genossl.api.sharing",
+    "Encoder": "genossl.model.encoder",
     "TokenStore": "genossl.genome.store",
     "InputError": "genossl.errors",
 }
-__all__ = ["GenomeEmbedder", "InputError", "TokenStore", "__version__", "embed", "embed_fasta", "load_encoder"]
+__all__ = [
+    "Encoder",
+    "GenomeEmbedder",
+    "InputError",
+    "KmerProfile",
+    "LabelledSequences",
+    "TokenStore",
+    "WindowDataset",
+    "__version__",
+    "embed",
+    "embed_fasta",
+    "from_pretrained",
+    "load_encoder",
+    "methods",
+    "save_pretrained",
+    "to_anndata",
+]
 
 if TYPE_CHECKING:
-    from genossl.api import GenomeEmbedder, embed, embed_fasta, load_encoder
+    from genossl import methods
+    from genossl.api.datasets import LabelledSequences, WindowDataset
+    from genossl.api.embedding import embed, embed_fasta, load_encoder
+    from genossl.api.frames import to_anndata
+    from genossl.api.sharing import from_pretrained, save_pretrained
+    from genossl.api.transformers import GenomeEmbedder, KmerProfile
     from genossl.errors import InputError
     from genossl.genome.store import TokenStore
+    from genossl.model.encoder import Encoder
 
 
 def __getattr__(name: str) -> Any:

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import planted
+import polars
 import pytest
+import torch
 from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
 
 import genossl
+from genossl.evaluation.table import read_table
 from genossl.genome.alphabet import decode, encode
 from genossl.model.encoder import Encoder
 
@@ -53,10 +54,13 @@ def test_a_sequence_may_come_in_many_forms(encoder: Encoder) -> None:
     vectors = genossl.embed(encoder, forms)
     assert (vectors.shape, vectors.dtype) == ((len(forms), 8), np.float32)
     np.testing.assert_allclose(vectors, np.repeat(vectors[:1], len(forms), 0), rtol=1e-5, atol=1e-6)
-    for many in (tuple(forms), iter(forms), pd.Series([LETTERS, LETTERS]), np.array([LETTERS])):
+    columns = [pd.Series([LETTERS]), polars.Series([LETTERS]), np.array([LETTERS]), np.array([[LETTERS]], object)]
+    columns += [pd.DataFrame({"TAG": [LETTERS]}), polars.DataFrame({"TAG": [LETTERS]})]  # not the letters of its name
+    for many in (tuple(forms), iter(forms), *columns):
         np.testing.assert_allclose(genossl.embed(encoder, many)[0], vectors[0], rtol=1e-5, atol=1e-6)
     stacked = np.stack([encode(LETTERS)] * 2)
-    np.testing.assert_allclose(genossl.embed(encoder, stacked), vectors[:2], rtol=1e-5, atol=1e-6)
+    for rows in (stacked, torch.from_numpy(stacked), list(torch.from_numpy(stacked))):
+        np.testing.assert_allclose(genossl.embed(encoder, rows), vectors[:2], rtol=1e-5, atol=1e-6)
 
 
 def test_order_is_kept_and_settings_count(encoder: Encoder, tiny_run: Path) -> None:
@@ -78,12 +82,17 @@ def test_order_is_kept_and_settings_count(encoder: Encoder, tiny_run: Path) -> N
         (Seq(LETTERS), "expected a list of sequences, found a single one"),
         (SeqRecord(Seq(LETTERS)), "expected a list of sequences, found a single one"),
         (encode(LETTERS), "expected a list of sequences, found a single one"),
+        (torch.from_numpy(encode(LETTERS)), "expected a list of sequences, found a single one"),
         ([LETTERS, ""], "sequence 1: is empty"),
         ([LETTERS, "ACXGT"], "sequence 1: "),
         ([np.array([0, 9], np.uint8)], "sequence 0: codes go from 0 to 5, found 9"),
         ([np.array([0, 1])], "sequence 0: expected letters or a uint8 array, found ndarray"),
         ([LETTERS, float("nan")], "sequence 1: expected letters or a uint8 array, found float"),
         ([None], "sequence 0: expected letters or a uint8 array, found NoneType"),
+        ({"a": LETTERS}, "expected a list of sequences, found a dict; give its values"),
+        (pd.DataFrame({"TAG": [LETTERS], "CAT": [LETTERS]}), "expected one column of sequences, found 2; choose one"),
+        (np.array([[LETTERS, LETTERS]]), "expected one column of sequences, found 2; choose one"),
+        (np.zeros((3, 2)), "expected one column of sequences, found 2; choose one"),
     ],
 )
 def test_what_is_no_sequence(encoder: Encoder, sequences, message: str) -> None:
@@ -115,39 +124,59 @@ def test_embed_fasta(encoder: Encoder, tmp_path: Path) -> None:
         genossl.embed_fasta(encoder, tmp_path / "x.fa")
 
 
-def test_the_embedder_in_a_pipeline(tiny_run: Path) -> None:
-    rng = np.random.default_rng(0)
-    y = np.arange(40) % 2
-    X = ["".join(rng.choice(list("ACGT"), 100, p=[[0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1]][c])) for c in y]
-    steps = [("embed", genossl.GenomeEmbedder(tiny_run, device="cpu")), ("head", LogisticRegression())]
-    pipeline = Pipeline(steps).fit(X, y)
-    assert pipeline.score(X, y) > 0.9
-    again = clone(pipeline).set_params(embed__pool="mean")
-    assert again.fit(X, y).named_steps["embed"].get_params()["pool"] == "mean"
-    assert pipeline.get_params()["embed__pool"] == "last"
+def test_one_table_in_three_forms(encoder: Encoder, tmp_path: Path) -> None:
+    path = planted.write_fasta(tmp_path / "g.fa", {"c": encode(LETTERS), "d": encode(LETTERS[:40])})
+    ours = genossl.embed_fasta(encoder, path, window=60)
+    theirs = genossl.embed_fasta(encoder, path, window=60, output="polars")
+    assert theirs.columns == list(ours.columns)
+    assert theirs.drop("vector").rows() == list(ours.drop(columns="vector").itertuples(index=False, name=None))
+    vectors = np.stack(list(ours["vector"]))
+    assert np.array_equal(theirs["vector"].to_numpy(), vectors)
+    for found in (
+        genossl.embed_fasta(encoder, path, window=60, output="anndata"),
+        genossl.to_anndata(ours),
+        genossl.to_anndata(theirs),
+    ):
+        assert found.obs_names.tolist() == ["c:0-60", "c:60-120", "c:90-150", "d:0-40"]
+        assert found.obs["n_N"].tolist() == ours["n_N"].tolist()
+        assert np.array_equal(found.X, vectors)
+        found.write_h5ad(tmp_path / "x.h5ad")
+        assert np.array_equal(read_table(tmp_path / "x.h5ad").vectors, vectors)
+    with pytest.raises(genossl.InputError, match="output 'arrow' is unknown; expected pandas, polars or anndata"):
+        genossl.embed_fasta(encoder, path, output="arrow")  # type: ignore[call-overload]
 
 
-def test_the_embedder_alone(tiny_run: Path) -> None:
-    from sklearn.exceptions import NotFittedError
+def test_anndata_of_a_file_knows_how_it_was_made(tiny_run: Path, tmp_path: Path) -> None:
+    from genossl.verbs import embed
 
-    embedder = genossl.GenomeEmbedder(tiny_run, pool="both", both_strands=False, device="cpu")
-    assert embedder.get_params() == {
-        "checkpoint": tiny_run, "pool": "both", "both_strands": False, "device": "cpu", "precision": "auto",
-    }  # fmt: skip
-    with pytest.raises(NotFittedError):
-        embedder.transform([LETTERS])
-    expected = genossl.embed(genossl.load_encoder(tiny_run, "cpu"), [LETTERS], "both", False)
-    np.testing.assert_allclose(embedder.fit_transform([LETTERS]), expected, rtol=1e-5, atol=1e-6)
-    frame = embedder.set_output(transform="pandas").transform([LETTERS, LETTERS])
-    assert isinstance(frame, pd.DataFrame)
-    assert frame.columns.tolist() == [f"genossl{i}" for i in range(16)]
-    with pytest.raises(genossl.InputError, match=r"no such folder|holds no encoder\.json"):
-        genossl.GenomeEmbedder().fit([LETTERS])
+    path = planted.write_fasta(tmp_path / "g.fa", {"c": encode(LETTERS)})
+    for name in ("x.npy", "x.h5ad"):
+        embed.run(str(tiny_run), path, tmp_path / name, embed.Settings(window=50, pool="mean"), device="cpu")
+        found = genossl.to_anndata(tmp_path / name)
+        assert found.obs_names.tolist() == ["c:0-50", "c:50-100", "c:100-150"]
+        assert found.uns["genossl"]["settings"]["pool"] == "mean"
+        found.write_h5ad(tmp_path / "y.h5ad")
+        assert anndata.read_h5ad(tmp_path / "y.h5ad").uns["genossl"]["verb"] == "embed"
+    (tmp_path / "x.npy.provenance.json").unlink()
+    assert not genossl.to_anndata(tmp_path / "x.npy").uns
+    with pytest.raises(genossl.InputError, match="expected a column vector, found contig"):
+        genossl.to_anndata(pd.DataFrame({"contig": ["c"]}))
+    named = genossl.to_anndata(pd.DataFrame({"vector": [[1.0, 2.0]]}, index=["a"]))
+    assert (named.obs_names.tolist(), named.X.tolist()) == (["a"], [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("missing,output,extra", [("anndata", "anndata", "genossl\\[anndata\\]"), ("polars",) * 3])
+def test_a_missing_library_is_a_sentence(encoder, tmp_path, monkeypatch, missing, output, extra) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    path = planted.write_fasta(tmp_path / "g.fa", {"c": encode(LETTERS)})
+    with pytest.raises(genossl.InputError, match=f"needs {missing}; pip install '?{extra}"):
+        genossl.embed_fasta(encoder, path, output=output)
 
 
 def test_the_public_names(tiny_store: Path) -> None:
     for name in genossl.__all__:
         assert getattr(genossl, name) is not None
+        assert name in dir(genossl)
     assert "self_genomenet" in genossl.methods.available()
     assert len(genossl.TokenStore.open(tiny_store).contigs) == 6
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -160,3 +189,8 @@ def test_importing_genossl_costs_nothing() -> None:
     code = "import genossl, sys; print({'torch', 'numpy', 'pandas', 'sklearn'} & set(sys.modules), genossl.methods)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.startswith("set() <module 'genossl.methods'"), done.stderr
+
+
+def test_python_m_genossl() -> None:
+    done = subprocess.run([sys.executable, "-m", "genossl", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"genossl, version {genossl.__version__}\n")

@@ -1,4 +1,4 @@
-"""The verb embed: any input, any encoder, three formats, constant memory, all or nothing."""
+"""The verb embed: any input, any encoder, four formats, constant memory, all or nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import anndata
 import numpy as np
 import planted
 import pytest
 
 from genossl.errors import InputError
-from genossl.evaluation.table import read_table
+from genossl.evaluation import annotated
+from genossl.evaluation.table import SUFFIXES, read_table
 from genossl.genome import kmers
 from genossl.genome.alphabet import encode
 from genossl.genome.store import TokenStore
@@ -37,7 +39,7 @@ def windows(fasta: Path) -> list[np.ndarray]:
     return [c[s : s + 100] for c in contigs for s in (0, 100, len(c) - 100)]
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("rows", [5, 2048])
 def test_formats_agree_and_come_back(tiny_run: Path, fasta: Path, tmp_path: Path, suffix: str, rows: int) -> None:
     out = tmp_path / "deep" / f"x{suffix}"
@@ -56,6 +58,20 @@ def test_npy_can_be_read_by_numpy_alone(fasta: Path, tmp_path: Path) -> None:
     embed.run("gc", fasta, tmp_path / "x.npy", Settings(window=100, rows=3))
     vectors = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert (vectors.shape, vectors.dtype) == ((12, 1), np.float32)
+
+
+def test_anndata_reads_what_it_would_have_written(fasta: Path, tmp_path: Path, again) -> None:
+    embed.run("kmer:2", fasta, tmp_path / "x.h5ad", Settings(window=100, rows=5))
+    found = anndata.read_h5ad(tmp_path / "x.h5ad")
+    assert found.obs_names.tolist()[:2] == ["c0:0-100", "c0:100-200"]
+    assert found.obs["start"].tolist()[:3] == [0, 100, 150]
+    np.testing.assert_allclose(found.X, kmers.profiles(windows(fasta), 2), atol=1e-6)
+    table = read_table(tmp_path / "x.h5ad")
+    annotated.annotated(table.vectors, table.rows).write_h5ad(tmp_path / "theirs.h5ad")
+    theirs = anndata.read_h5ad(tmp_path / "theirs.h5ad")
+    assert np.array_equal(theirs.X, found.X)
+    assert theirs.obs.astype(found.obs.dtypes).equals(found.obs)
+    assert again(tmp_path / "x.h5ad") == []
 
 
 @pytest.mark.parametrize("pool,width", [("last", 8), ("mean", 8), ("both", 16)])
@@ -126,7 +142,7 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < grown / 5
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.filterwarnings("error")
 def test_an_interrupted_run_leaves_no_file(fasta: Path, tmp_path: Path, monkeypatch, suffix: str, error) -> None:
@@ -144,6 +160,13 @@ def test_an_interrupted_run_leaves_no_file(fasta: Path, tmp_path: Path, monkeypa
         embed.run("gc", fasta, out / f"x{suffix}", Settings(rows=4))
     assert list(out.glob("*")) == []
     assert list(out.glob(".*")) == []
+
+
+def test_anndata_that_is_not_there_is_a_sentence(fasta: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "anndata", None)
+    with pytest.raises(InputError, match=r"x\.h5ad: AnnData needs anndata; pip install 'genossl\[anndata\]'"):
+        embed.run("gc", fasta, tmp_path / "x.h5ad", Settings())
+    assert not (tmp_path / "x.h5ad").exists()
 
 
 def test_a_bad_record_late_in_the_file_leaves_no_file(fasta: Path, tmp_path: Path) -> None:
@@ -167,7 +190,7 @@ def test_standard_input(fasta: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "encoder,out,message",
     [
-        ("gc", "x.csv", r"x\.csv: embeddings end in \.npy, \.npz, \.parquet"),
+        ("gc", "x.csv", r"x\.csv: embeddings end in \.npy, \.npz, \.parquet, \.h5ad"),
         ("kmer:9", "x.npy", "encoder kmer:9: k must be from 1 to 8"),
         ("kmer:0", "x.npy", "encoder kmer:0: k must be from 1 to 8"),
         ("nowhere", "x.npy", r"nowhere: no such folder; an encoder is a run's folder, kmer:K, gc or untrained:RUN"),

@@ -1,6 +1,9 @@
 """The encoder's geometry, causality, fold and carried state."""
 
+import copy
+import io
 import math
+import pickle
 
 import pytest
 import torch
@@ -113,6 +116,40 @@ def test_all_parameters_get_a_gradient(encoder):
     encoder(tokens(4, 120)).c.square().sum().backward()
     missing = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not missing
+
+
+def test_copies_read_as_the_original(encoder):
+    x = tokens(3, 120)
+    expected = encoder(x).c
+    loaded = Encoder(encoder.settings).eval()
+    stream = io.BytesIO()
+    torch.save(encoder.state_dict(), stream)
+    stream.seek(0)
+    loaded.load_state_dict(torch.load(stream, weights_only=True))
+    for copied in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder)), loaded, nn.Sequential(encoder)):
+        assert torch.equal(copied(x).c, expected)
+
+
+@pytest.mark.parametrize("dtype,relative", [(torch.float64, 1e-5), (torch.float16, 0.02), (torch.bfloat16, 0.1)])
+def test_a_module_of_another_type(encoder, dtype, relative):
+    """As far off as the type's mantissa, of 11 and 8 bits, makes it through a few products."""
+    x = tokens(3, 120)
+    expected, found = encoder(x).c.double(), copy.deepcopy(encoder).to(dtype)(x).c
+    assert found.dtype in (torch.float32, dtype)
+    assert (found.double() - expected).norm() < relative * expected.norm()
+
+
+@pytest.mark.parametrize("name", ["kmer gru", "conv lstm"])
+def test_compiled_and_exported_it_reads_as_it_does(name):
+    """The tracing, not the code that is generated after it, which is the same for all modules and takes a compiler."""
+    encoder, x, y = Encoder(Settings(**ENCODERS[name])).eval(), tokens(3, 120), tokens(2, 80)
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(encoder, backend="eager", fullgraph=True, dynamic=True)
+        for one in (x, y):
+            assert torch.equal(compiled(one).c, encoder(one).c)
+    exported = torch.export.export(encoder, (x,), strict=False).module()
+    assert torch.equal(exported(x).c, encoder(x).c)
 
 
 def test_canonical_frames_are_strand_blind_and_plain_ones_are_not():

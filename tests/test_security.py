@@ -64,6 +64,16 @@ def test_only_fetch_knows_the_file_that_talks_to_a_network() -> None:
     assert [path.parent.name for path in FILES if path.stem == "fetch"] == ["cli", "verbs"]
 
 
+def test_one_file_knows_the_hub_and_only_when_it_is_called() -> None:
+    """huggingface_hub talks to a network: genossl.sharing.hub asks it for what is called hf://, or user/name."""
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        found = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        known = [line for line in found if "huggingface_hub" in line]
+        assert known == (["import huggingface_hub"] if path.parts[-2:] == ("sharing", "hub.py") else []), path
+        assert not [node for node in tree.body if "huggingface_hub" in ast.unparse(node) and hasattr(node, "names")]
+
+
 # Python's own account of every socket, connection and look-up of a name
 WATCH = """
 import os, sys
@@ -109,6 +119,7 @@ def test_all_other_verbs_need_no_network_and_open_no_socket(tiny_store: Path, tm
     vectors = [f"results/embeddings/t/{name}.npy" for name in ("ours", "kmer4")]
     run("probe", *vectors, "--labels", "t.tsv", "--task", "t", "--out", "results/scores/t.tsv", "--set", "draws=1")
     run("report", "results", "--out", "results/report.html")
+    run("share", "results/runs/ours", "--results", "results", "--out", "shared")
     assert "<html" in (tmp_path / "results" / "report.html").read_text()[:200]
     assert not sockets.exists(), sockets.read_text()
     # the watch itself: a socket would have been written down

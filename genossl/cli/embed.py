@@ -29,7 +29,7 @@ from genossl.cli.options import (
     required=True,
     type=PATH,
     metavar="FILE",
-    help=".npy (rows beside it as .tsv), .npz, .parquet; .tsv, .tsv.gz or - (text)",
+    help=".npy (rows beside it as .tsv), .npz, .parquet, .h5ad; .tsv, .tsv.gz or - (text)",
 )
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
 @config_option

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
+from genossl.evaluation import annotated
 from genossl.files import is_table, read_sheet
 
-SUFFIXES = (".npy", ".npz", ".parquet")
+SUFFIXES = (".npy", ".npz", ".parquet", ".h5ad")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ def called(path: str | Path) -> str:
 
 
 def read_table(path: str | Path) -> Table:
-    """Read .npy (its rows lie beside it as .tsv), .npz, .parquet, .tsv or .tsv.gz, as `genossl embed` writes them.
+    """Read .npy (its rows lie beside it as .tsv), .npz, .parquet, .h5ad, .tsv or .tsv.gz, as `genossl embed` writes them.
 
     Raises InputError for a missing or damaged file, another number of rows than vectors, or values that are not finite.
     """
@@ -52,6 +53,8 @@ def read_table(path: str | Path) -> Table:
             frame = read_sheet(path, ("id", "v0"), comments=False)
             named = [name for name in frame if re.fullmatch(r"v\d+", str(name))]
             table = Table(frame[named].to_numpy().astype(np.float32), frame.drop(columns=named))
+        elif path.suffix == ".h5ad":
+            table = Table(*annotated.unannotated(annotated.library(path).read_h5ad(path)))
         else:
             frame = pd.read_parquet(path)
             table = Table(np.stack(frame.pop("vector").to_numpy()), frame)

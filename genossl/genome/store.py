@@ -35,7 +35,29 @@ FEATURE_TYPES = ("CDS", "gene", "rRNA", "tRNA")
 
 @dataclass(frozen=True)
 class TokenStore:
-    """A store opened for reading; the bases stay on disk until they are looked at."""
+    """A store opened for reading; the bases stay on disk until they are looked at.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    tokens : numpy.ndarray
+        uint8, flat, memory-mapped, read-only: A, C, G, T = 0..3, N = 4.
+    contigs : pandas.DataFrame
+        genome, contig, offset, length, n_N, source, sha256 of each contig.
+    genomes : pandas.DataFrame
+        genome, split ("" where none was given) and metadata as text, in the order of the input.
+    meta : dict
+        What store.json says.
+
+    Examples
+    --------
+    >>> store = genossl.TokenStore.open(store)
+    >>> store.genomes["split"].tolist(), len(store.contigs), f"{len(store.tokens):,} bases"
+    (['train', 'validation', 'test'], 6, '18,000 bases')
+    >>> store.contig("train_0")[:8].shape
+    (8,)
+    """
 
     folder: Path
     tokens: np.ndarray  # uint8, flat, memory-mapped, read-only

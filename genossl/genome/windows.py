@@ -93,6 +93,7 @@ class Windows:
     def __init__(self, store: TokenStore, rows: np.ndarray, length: int, most_n: float = 1.0) -> None:
         self.length, self.most_n = length, most_n
         self.stretches = _Stretches(store, rows, length)
+        self.bases = int(self.stretches.length.sum())  # of the contigs that windows come from
 
     def draw(self, n: int, rng: np.random.Generator) -> Batch:
         """Batch with tokens (n, length)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,8 @@ def load(name: str) -> type[Method]:
     if len(found) != 1:
         raise TypeError(f"{module.__name__} must define exactly one Method, found {len(found)}")
     return found[0]
+
+
+def papers(doc: str) -> list[str]:
+    """What a method's docstring cites, each once: arXiv numbers and DOIs."""
+    return list(dict.fromkeys(re.findall(r"arXiv \d{4}\.\d{4,5}|doi 10\.[^\s,;)]*[^\s,;).]", doc)))

@@ -84,12 +84,52 @@ class Frames(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Tokens uint8 (B, L) to context states float32 (B, T, C), T = frames(L).
+    """Tokens uint8 (B, L) to context states float32 (B, T, C), T = frames(L): a plain `nn.Module`.
 
-    Attributes: stride, width (bases), gap (frames to skip so that two frames share no base), channels (C).
     N is the zero vector of the convolution and no k-mer at all. Where several processes train together each reads a
     part of the rows, and all get all states.
+
+    `state_dict`, `deepcopy`, pickle, `to`, `half`, `bfloat16` and `double` do what they do elsewhere (states of k-mer
+    front ends then are of that type). `torch.compile` works; with `fullgraph=True` recurrences need
+    `torch._dynamo.config.allow_rnn`. `torch.export` holds for the shape that it was given.
+
+    Parameters
+    ----------
+    settings : Settings
+        The section `encoder`: what the front end counts, widths, the context network.
+
+    Attributes
+    ----------
+    width, stride : int
+        Bases under a frame, and from a frame to the next.
+    gap : int
+        The smallest number of frames to skip so that two share no base.
+    channels : int
+        C of a context state.
+    settings : Settings
+        As given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from genossl.model.encoder import Settings
+    >>> encoder = genossl.Encoder(Settings(k=3, width=20, stride=10, hidden=16, channels=8, context=12))
+    >>> tokens_BL = torch.randint(0, 4, (2, 100), dtype=torch.uint8)
+    >>> encoder(tokens_BL).c.shape, encoder.frames(100), encoder.gap
+    (torch.Size([2, 9, 12]), 9, 1)
     """
+
+    width: int
+    stride: int
+    gap: int
+    channels: int
+    settings: Settings
+    ranks: Ranks  # the processes that train together
+    front: KmerFront | ConvFront
+    rnn: nn.LSTM | nn.GRU | CausalConvolutions | None
+    norm: nn.LayerNorm | nn.Identity
+    out: nn.Linear | nn.Identity
+    level: nn.Linear | nn.Identity
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -97,8 +137,8 @@ class Encoder(nn.Module):
         self.width, self.stride, self.channels = s.width, s.stride, s.context
         self.gap = math.ceil(s.width / s.stride) - 1
         self.ranks = ALONE
-        self.front: KmerFront | ConvFront = KmerFront(s) if s.front == "kmer" else ConvFront(s)
-        self.rnn: nn.LSTM | nn.GRU | CausalConvolutions | None = None
+        self.front = KmerFront(s) if s.front == "kmer" else ConvFront(s)
+        self.rnn = None
         if s.rnn == "conv":
             self.rnn = CausalConvolutions(s)
         elif s.rnn != "none":
@@ -129,10 +169,23 @@ class Encoder(nn.Module):
     def forward(
         self, tokens_BL: Tensor, state: State | None = None, at_BS: Tensor | None = None, latents: bool = False
     ) -> Frames:
-        """Read B sequences of at least `width` bases; `state` continues a longer sequence exactly where it stopped.
+        """Read B sequences of at least `width` bases.
 
-        With `at_BS` (frames, int64, B or 1 rows) only the states after those frames are formed: c is (B, S, C). With
-        `latents` the frames before the context network come along, z (B, T, D).
+        Parameters
+        ----------
+        tokens_BL : Tensor
+            uint8 (B, L): A, C, G, T = 0..3, N = 4, MASK = 5.
+        state : State, optional
+            Of the stretch before, which a longer sequence is continued from exactly where it stopped.
+        at_BS : Tensor, optional
+            Frames, int64 (B, S) or (1, S): only the states after these are formed.
+        latents : bool
+            Whether the frames before the context network come along.
+
+        Returns
+        -------
+        Frames
+            c (B, T, C), or (B, S, C); state; z (B, T, D) with `latents`, else None.
         """
         if state or not (self.training and self.ranks.shares(len(tokens_BL))):
             return self._read(tokens_BL, state, at_BS, latents)
@@ -164,7 +217,7 @@ class Encoder(nn.Module):
         if self.rnn:
             assert z_BTD is not None
             h_BTC, carried = self._context(z_BTD, state)
-            c_BTC = self.out(_at(h_BTC, at_BS))
+            c_BTC = self.out(_at(h_BTC, at_BS).to(z_BTD.dtype))
         if self.settings.prefix:
             read_BTV, read_BT1 = before_BV[:, None] + counts_BTV.cumsum(1), before_B1[:, None] + valid_BT1.cumsum(1)
             prefix_BTC = self.level(self.front(_at(read_BTV, at_BS), _at(read_BT1, at_BS)))
@@ -220,6 +273,10 @@ class CausalConvolutions(nn.Module):
     that `layers` of them see 2 ** (layers + 1) - 1 frames. Norms are over channels only.
     """
 
+    level: nn.Linear
+    norms: nn.ModuleList
+    layers: nn.ModuleList
+
     def __init__(self, s: Settings) -> None:
         super().__init__()
         self.level = nn.Linear(s.channels, s.context)
@@ -240,6 +297,11 @@ class CausalConvolutions(nn.Module):
 class KmerFront(nn.Module):
     """Counts of the k-mers inside each frame, and the perceptron that reads their standardised frequencies."""
 
+    k: int
+    width: int
+    stride: int
+    V: int
+    mlp: nn.Sequential
     index: Tensor
     mean: Tensor
     std: Tensor
@@ -269,7 +331,8 @@ class KmerFront(nn.Module):
     def forward(self, counts_BTV: Tensor, valid_BT1: Tensor) -> Tensor:
         """Perceptron of the standardised frequencies; where no k-mer is valid they are all average."""
         x_BTV = (counts_BTV / valid_BT1.clamp(min=1) - self.mean) / self.std
-        return self.mlp(x_BTV * (valid_BT1 > 0))
+        dtype = next(self.mlp.parameters()).dtype  # counts are fp32, in a module of any
+        return self.mlp((x_BTV * (valid_BT1 > 0)).to(dtype))
 
     @torch.no_grad()
     def fit(self, tokens_BL: Tensor) -> None:
@@ -301,6 +364,10 @@ class ConvFront(nn.Module):
     N is the zero vector. MASK is too, or has a fifth channel with `mask`.
     """
 
+    width: int
+    stride: int
+    weight: nn.Parameter
+    bias: nn.Parameter
     one_hot: Tensor
 
     def __init__(self, s: Settings) -> None:

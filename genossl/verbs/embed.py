@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from genossl import files
 from genossl.errors import InputError
+from genossl.evaluation import annotated
 from genossl.evaluation.table import SUFFIXES
 from genossl.genome import inputs
 from genossl.genome.labels import files_of, strand_policy
@@ -50,7 +53,7 @@ def run(
     threads: int = 0,
     part: tuple[int, int] | None = None,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz, .parquet or a table of text).
+    """Embed `source` with `encoder` into `out` (.npy and a .tsv of its rows, .npz, .parquet, .h5ad or a table of text).
 
     Returns the row count.
 
@@ -216,4 +219,23 @@ class _Text:
         self.stack.__exit__(*error)
 
 
-_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet}
+class _H5ad(_Npz):
+    """.h5ad, as AnnData reads it; in memory too, since HDF5 takes the process along where a disk is full."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.anndata = annotated.library(path)
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None and self.table:
+            import h5py  # which anndata brings
+
+            made = annotated.annotated(np.concatenate(self.parts), pd.DataFrame(self.table))
+            whole = io.BytesIO()
+            with h5py.File(whole, "w") as file:
+                self.anndata.io.write_elem(file, "/", made)
+            with files.atomic(self.path) as stream:
+                stream.write(whole.getbuffer())
+
+
+_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet, ".h5ad": _H5ad}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 
 from genossl.config import described
-from genossl.methods import available, load
+from genossl.methods import available, load, papers
 
 
 def run(name: str | None = None) -> list[str]:
@@ -27,8 +26,3 @@ def run(name: str | None = None) -> list[str]:
     module = sys.modules[kind.__module__]
     fields = described(inspect.getsource(module), "Settings")
     return [inspect.getdoc(module) or "", "", f"Settings (--set {name}.KEY=VALUE):", *fields]
-
-
-def papers(doc: str) -> list[str]:
-    """What a method's docstring cites, each once: arXiv numbers and DOIs."""
-    return list(dict.fromkeys(re.findall(r"arXiv \d{4}\.\d{4,5}|doi 10\.[^\s,;)]*[^\s,;).]", doc)))

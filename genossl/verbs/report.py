@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,11 @@ from genossl.evaluation import (
 )
 from genossl.evaluation import verdict as judge
 from genossl.evaluation.runs import Run
-from genossl.evaluation.table import read_table
+from genossl.evaluation.scored import Task, numeric, plain, read_tasks, record_of
+from genossl.evaluation.table import SUFFIXES, read_table
 from genossl.files import atomic, read_json, read_sheet, write_provenance
 from genossl.genome.labels import read_labels
 
-SCORES = ("task", "embedding", "head", "shots", "draw", "metric", "value", "low", "high", "n")
-COMPARISONS = ("task", "head", "shots", "metric", "embedding", "baseline", "difference", "low", "high", "n")
-CONFUSION = ("task", "embedding", "head", "shots", "label", "predicted", "count")
 LOG = ("step", "split", "loss", "top1", "candidates", "bases")
 OTHER_METRICS = tuple(name for name in names.METRICS if name not in ("ari", "nmi"))
 MEASURES = {  # of tasks that are not judged by balanced accuracy, which the page explains anyway
@@ -77,34 +75,6 @@ class Settings:
     all_map_rows: int = 8_000  # on the maps of all tasks together, so that the page stays small
     seed: int = 0  # of the rows on the map and of t-SNE
     left_out: tuple[str, ...] = ()  # methods that were not compared, and why; the workflow fills this in
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
-    """The scores of one task; comparisons and confusion may have no rows."""
-
-    name: str
-    record: dict[str, Any]
-    scores: pd.DataFrame
-    comparisons: pd.DataFrame
-    confusion: pd.DataFrame
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)  # tasks/<task>.json: kind, strand, description
-    beside: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)  # the tables of drilldown.TABLES
-
-    @property
-    def kind(self) -> str:
-        """What its labels are: classes, multilabel or regression."""
-        return judge.asked(self.about | self.record)["kind"]
-
-    @property
-    def metric(self) -> str:
-        """The metric that its verdict goes by."""
-        return judge.asked(self.record)["metric"]
-
-    @property
-    def per(self) -> str:
-        """What a count of labels counts: classes get as many each."""
-        return "labels per class" if self.kind == "classes" else "labelled rows"
 
 
 def run(results: Path, out: Path, settings: Settings, labels: Mapping[str, Path] | None = None) -> list[str]:
@@ -244,54 +214,7 @@ def _log(path: Path) -> pd.DataFrame | None:
     if not drilldown.has_rows(path):
         return None
     log = read_sheet(path, LOG)
-    return _numeric(log, [str(name) for name in log if name != "split"])
-
-
-def read_tasks(results: Path) -> list[Task]:
-    """Every scores/<task>.tsv with what lies beside it."""
-    folder = results / "scores"
-    found = {path.name.removesuffix(".tsv") for path in folder.glob("*.tsv")}
-    beside = {f"{name}.{table}" for name in found for table in ("comparisons", "confusion", *drilldown.TABLES)}
-    paths = [folder / f"{name}.tsv" for name in sorted(found - beside)]
-    return [
-        Task(
-            name=path.name.removesuffix(".tsv"),
-            record=_record(path.with_suffix(".json")),
-            about=_record(results / "tasks" / path.with_suffix(".json").name),
-            beside=drilldown.beside(path),
-            scores=_numeric(read_sheet(path, SCORES, comments=False), ["value", "low", "high", "n"]),
-            comparisons=_numeric(
-                _optional(path.with_suffix(".comparisons.tsv"), COMPARISONS), ["difference", "low", "high", "n"]
-            ),
-            confusion=_numeric(_optional(path.with_suffix(".confusion.tsv"), CONFUSION), ["count"]),
-        )
-        for path in paths
-    ]
-
-
-def plain(task: Task) -> Task:
-    """The task without the rows of compared methods, which have a section of their own."""
-    compared = {name for name in task.scores["embedding"] if ranking.is_compared(name)}
-    pairs = task.comparisons
-    return dataclasses.replace(
-        task,
-        scores=task.scores[~task.scores["embedding"].isin(compared)],
-        comparisons=pairs[~pairs["embedding"].isin(compared) & ~pairs["baseline"].isin(compared)],
-    )
-
-
-def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not drilldown.has_rows(path):
-        return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
-    return read_sheet(path, columns, comments=False)
-
-
-def _record(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
-
-
-def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in columns})
+    return numeric(log, [str(name) for name in log if name != "split"])
 
 
 # ---- words
@@ -587,7 +510,7 @@ def _map(results: Path, task: Task, settings: Settings, profile: str | None, lab
     folder = results / "embeddings" / task.name
     paths = {}
     for name in filter(None, (settings.ours, profile)):
-        present = [folder / f"{name}{suffix}" for suffix in (".npy", ".npz", ".parquet")]
+        present = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
         if path := next(filter(Path.is_file, present), None):
             paths[name] = path
     if not paths:
@@ -662,7 +585,7 @@ def _strand(task: Task) -> str:
 
 def _averaged(results: Path, task: str, ours: str) -> bool:
     """Whether the embedding of ours is the mean of both strands, by its provenance."""
-    settings = _record(results / "embeddings" / task / f"{ours}.npy.provenance.json").get("settings") or {}
+    settings = record_of(results / "embeddings" / task / f"{ours}.npy.provenance.json").get("settings") or {}
     return settings.get("both_strands") is True
 
 
@@ -689,8 +612,8 @@ def _test_ids(table: pd.DataFrame, record: dict[str, Any]) -> set[str]:
 def _labels_path(results: Path, task: Task) -> Path | None:
     """The labelled table that the scores' record or provenance names, if it is still there."""
     places = [task.record, task.record.get("provenance"), task.record.get("inputs"), task.record.get("settings")]
-    beside = _record(results / "scores" / f"{task.name}.tsv.provenance.json")
-    places += [beside.get("inputs"), _record(results / "scores" / f"{task.name}.provenance.json").get("inputs")]
+    beside = record_of(results / "scores" / f"{task.name}.tsv.provenance.json")
+    places += [beside.get("inputs"), record_of(results / "scores" / f"{task.name}.provenance.json").get("inputs")]
     canonical = results / "tasks" / f"{task.name}.tsv"
     for place in places:
         value = place.get("labels") if isinstance(place, Mapping) else None

@@ -1,0 +1,1 @@
+"""genossl in a notebook: what `import genossl` offers, a file per idea."""
