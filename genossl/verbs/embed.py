@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
 from genossl import files
 from genossl.errors import InputError
+from genossl.evaluation.dataset import Folder, Shard, footer, is_dataset
+from genossl.evaluation.pooling import Batch, MeanVectors
 from genossl.evaluation.table import SUFFIXES
-from genossl.genome import inputs
+from genossl.genome import inputs, places
 from genossl.genome.labels import files_of, strand_policy
-from genossl.model.embedders import open_encoder
+from genossl.model.embedders import UNTRAINED, Opened, open_encoder
 from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
+MANY = 20_000  # files in a folder
 log = logging.getLogger("genossl")
+
+
+By = Literal["window", "contig", "genome"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,12 +38,33 @@ class Settings:
     both_strands: bool | Literal["auto"] = "auto"  # average over both strands; auto: unless a task's strand is as_given
     window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
     step: int = 0  # bases from one window to the next; 0: as the window
+    by: By = "window"  # what a vector is of; of contigs and genomes it is the mean of their windows', by known bases
+    feature: str = "gene"  # type of the rows of --features that are embedded
     precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 of LSTM encoders on CPUs that are faster in it
     rows: int = 2048  # sequences held at once
 
     def __post_init__(self) -> None:
         if self.window < -1 or self.step < 0 or self.rows < 1:
             raise ValueError("window must be at least -1, step at least 0 and rows at least 1")
+
+
+class _Inputs(NamedTuple):
+    """What is embedded."""
+
+    source: str | Path
+    sequences: str | Path | None
+    regions: str | Path | None
+    features: str | Path | None
+    part: tuple[int, int] | None
+
+
+class _Work(NamedTuple):
+    """What embeds, its settings as resolved, and how items of the input become batches of rows and vectors."""
+
+    opened: Opened
+    settings: Settings
+    window: int  # bases; 0: whole records
+    batches: Callable[[Iterator[inputs.Item]], Iterator[Batch]]
 
 
 def run(
@@ -49,40 +76,151 @@ def run(
     device: str = "auto",
     threads: int = 0,
     part: tuple[int, int] | None = None,
+    regions: str | Path | None = None,
+    features: str | Path | None = None,
+    replace: bool = False,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy with a .tsv of its rows, .npz or .parquet); returns the row count.
+    """Embed `source` with `encoder` into `out`; returns the row count.
 
-    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
-    genomes, so that n jobs share them. Raises InputError.
+    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. out: .npy with a .tsv of its rows, .npz,
+    .parquet, or a folder (`is_folder`) of a Parquet file per contig, with which a killed run goes on. regions (BED),
+    features (GFF3): only these places. `part` (i, n): only that part of a store's genomes, or of a folder's contigs, so
+    that n jobs share them. replace: what lies in the folder and was made otherwise gives way. Raises InputError.
     """
-    out = Path(out)
-    if out.suffix not in SUFFIXES:
-        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}")
-    files.spare([out, *([out.with_suffix(".tsv")] if out.suffix == ".npy" else [])], [*files_of(source), sequences])
+    folder, given_out, out = is_folder(out), str(out), Path(out)
+    if not folder and out.suffix not in SUFFIXES:
+        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}, or in / for a folder")
+    asked = _Inputs(source, sequences, regions, features, part)
+    beside = [out.with_suffix(".tsv")] if out.suffix == ".npy" else []
+    files.spare([out, *beside], [*files_of(source), sequences, regions, features])
+    if settings.by != "window" and (folder or inputs.is_table(Path(source))):
+        what = "into a folder" if folder else f"of {source}, a labelled table"
+        raise InputError(
+            f"embed.by {settings.by}: one vector per {settings.by} is made of FASTA or a store into a file, not {what}"
+        )
+    if "-" in map(str, asked) and (folder or regions or features):
+        raise InputError("standard input is read once; a folder, --regions and --features need files")
+    with files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+        work = _open(encoder, source, settings, device, threads, bar.update)
+        count = _into_folder(out, work, asked, encoder, replace) if folder else _into_file(out, work, asked)
+    if folder and not is_dataset(out):
+        return count  # others are still at it
+    task = Path(source).with_suffix(".json") if strand_policy(source) else None
+    used = {"encoder": work.opened.weights, "input": source, "sequences": sequences, "task": task}
+    used |= {"regions": regions, "features": features}
+    given = {"encoder": encoder, "source": source, "out": given_out, "sequences": sequences, "device": device}
+    given |= {"threads": threads, "regions": regions, "features": features}
+    given |= {"part": f"{part[0]}/{part[1]}" if part and not folder else None}
+    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(work.settings)}, used, given=given)
+    return count
+
+
+def is_folder(out: str | Path) -> bool:
+    """Whether a folder of Parquet files is asked for: by a last /, by no ending, or because it is one already."""
+    return str(out).endswith("/") or not Path(out).suffix or is_dataset(out)
+
+
+def _open(
+    encoder: str, source: str | Path, settings: Settings, device: str, threads: int, told: Callable[[int], Any]
+) -> _Work:
+    """The encoder, the settings as they come out with it, and what embeds items. told: hears how many are done."""
     both_strands = averaged(source, settings)
-    settings = dataclasses.replace(settings, both_strands=both_strands)
-    embedder, trained_on, weights, precision = open_encoder(
-        encoder, settings.pool, both_strands, device, threads, settings.precision
-    )
-    settings = dataclasses.replace(settings, precision=precision)
-    window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
-    items = inputs.read(source, window, settings.step, sequences, part)
-    count = 0
-    with _WRITERS[out.suffix](out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+    opened = open_encoder(encoder, settings.pool, both_strands, device, threads, settings.precision)
+    settings = dataclasses.replace(settings, both_strands=both_strands, precision=opened.precision)
+    window = {-1: 0, 0: opened.window}.get(settings.window, settings.window)
+
+    def batches(items: Iterator[inputs.Item]) -> Iterator[Batch]:
         while rows := list(islice(items, settings.rows)):
             with lowering(f"embed.rows ({settings.rows}) or embed.window", device):
-                vectors = embedder([item.tokens for item in rows])
-            write([item.row for item in rows], vectors)
+                vectors = opened.embedder([item.tokens for item in rows])
+            yield [item.row for item in rows], vectors
+            told(len(rows))
+
+    return _Work(opened, settings, window, batches)
+
+
+def _places(asked: _Inputs, settings: Settings, contigs: list[places.Known]) -> places.Places | None:
+    if asked.regions and asked.features:
+        raise InputError("regions come from --regions or from --features, not from both")
+    if asked.regions:
+        return places.of_bed(asked.regions, contigs, asked.source)
+    if asked.features:
+        return places.of_gff(asked.features, settings.feature, contigs, asked.source)
+    return None
+
+
+def _into_file(out: Path, work: _Work, asked: _Inputs) -> int:
+    settings, chosen = work.settings, None
+    if asked.regions or asked.features:
+        chosen = _places(asked, settings, inputs.known(asked.source))
+    items = inputs.read(asked.source, work.window, settings.step, asked.sequences, asked.part, chosen)
+    batches, pool, count = work.batches(items), None, 0
+    if settings.by != "window":
+        pool = MeanVectors(settings.by, inputs.name_of(asked.source))
+        batches = pool.of(batches)
+    with _WRITERS[out.suffix](out) as write:
+        for rows, vectors in batches:
+            write(rows, vectors)
             count += len(rows)
-            bar.update(len(rows))
         if not count:
-            raise InputError(f"{source}: holds no sequence")
-    beside = Path(source).with_suffix(".json") if strand_policy(source) else None
-    used = {"encoder": weights, "input": source, "sequences": sequences, "task": beside}
-    given = {"encoder": encoder, "source": source, "out": out, "sequences": sequences, "device": device}
-    given |= {"threads": threads, "part": f"{part[0]}/{part[1]}" if part else None}
-    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used, given=given)
+            raise InputError(
+                f"{asked.source}: holds no sequence" + (" with a known base" if pool and pool.unknown else "")
+            )
+    if pool and pool.unknown:
+        log.info("%s: %d windows are wholly N and were left out", asked.source, pool.unknown)
+    if pool and pool.without:
+        log.warning(
+            "warning: %s: %d of its %ss have no known base and no vector: %s",
+            asked.source, len(pool.without), settings.by, ", ".join(pool.without[:5]),
+        )  # fmt: skip
     return count
+
+
+def _into_folder(out: Path, work: _Work, asked: _Inputs, encoder: str, replace: bool) -> int:
+    """Each contig of this part whose file is not there; the count is of the rows of all of them."""
+    contigs = inputs.known(asked.source)
+    chosen = _places(asked, work.settings, contigs)
+    shards = [Shard(i, *contig) for i, contig in enumerate(contigs) if chosen is None or contig[:2] in chosen]
+    mine = shards
+    if asked.part:
+        of = f"{asked.source}: expected 1/N to N/N, N at most its {{}} contigs" + (" with regions" if chosen else "")
+        mine = [shards[i] for i in inputs.share([shard.length for shard in shards], asked.part, of)]
+    if len(shards) > MANY:
+        log.info(
+            "%s: will hold %d files, one per contig; of many short ones one .parquet is read faster", out, len(shards)
+        )
+    made = _made(work, asked, encoder)
+    folder = Folder(out, made, shards, replace)
+    there = {shard.number: folder.rows(shard) for shard in mine}
+    waiting = {shard.number: shard for shard in mine if there[shard.number] is None}
+    count = sum(filter(None, there.values()))
+    if len(waiting) < len(mine):
+        log.info("%s: %d of %d contigs are there already", out, len(mine) - len(waiting), len(mine))
+    for contig in inputs.contigs(asked.source, waiting):
+        shard = waiting[contig.number]
+        with _Parquet(out / shard.file, footer(shard, made)) as write:
+            for rows, vectors in work.batches(inputs.windows(contig, work.window, work.settings.step, chosen)):
+                write(rows, vectors)
+                count += len(rows)
+    if missing := folder.finish():
+        log.info(
+            "%s: %d of %d contigs are there; the other parts have the rest",
+            out,
+            len(shards) - len(missing),
+            len(shards),
+        )
+    return count
+
+
+def _made(work: _Work, asked: _Inputs, encoder: str) -> dict[str, Any]:
+    """What decides the vectors of a folder: settings, and checksums of what is read."""
+    named = {"input": asked.source, "regions": asked.regions, "features": asked.features}
+    sums = {name: files.sha256(files.standing_for(Path(path))) for name, path in named.items() if path}
+    weights = work.opened.weights
+    untrained = UNTRAINED if encoder.startswith(UNTRAINED) else ""
+    spec = f"{untrained}{files.sha256(weights)}" if weights else encoder.replace(":", "")
+    settings = dataclasses.asdict(work.settings) | {"window": work.window}
+    return {"encoder": spec, **sums, **settings}
 
 
 def averaged(source: str | Path, settings: Settings) -> bool:
@@ -166,13 +304,13 @@ class _Npz:
 class _Parquet:
     """.parquet: the columns of the rows and a fixed-size list of floats called vector."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, footer: dict[bytes, bytes] | None = None) -> None:
         try:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
             raise InputError(f"{path}: Parquet needs pyarrow; pip install 'genossl[parquet]'") from None
-        self.arrow, self.path, self.stack, self.writer = pyarrow, path, ExitStack(), None
+        self.arrow, self.path, self.footer, self.stack, self.writer = pyarrow, path, footer, ExitStack(), None
 
     def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
         self.stream: IO[bytes] = self.stack.enter_context(files.atomic(self.path))
@@ -183,9 +321,9 @@ class _Parquet:
         columns = {name: arrow.array([row[name] for row in rows]) for name in rows[0]}
         flat = arrow.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
         columns["vector"] = arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-        table = arrow.table(columns)
+        table = arrow.table(columns, metadata=self.footer)
         if self.writer is None:
-            self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema)
+            self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema, write_page_checksum=True)
             self.stack.callback(self.writer.close)  # also after an error, while the stream is open
         self.writer.write_table(table)
 
