@@ -121,7 +121,7 @@ def test_stopped_at_each_batch_it_goes_on_to_the_same_bytes(tmp_path: Path, fast
 
 
 def test_killed_it_goes_on_to_the_same_bytes(tmp_path: Path, fasta: Path) -> None:
-    """SIGKILL at the n-th file that is opened, renamed or synced; the same command in a new process ends it."""
+    """SIGKILL at the n-th file that is opened or renamed; the same command ends it (more of it: faults/kills.py)."""
     embed.run("kmer:2", fasta, tmp_path / "v", SMALL)
     whole = content(tmp_path / "v")
     code = (
@@ -129,23 +129,24 @@ def test_killed_it_goes_on_to_the_same_bytes(tmp_path: Path, fasta: Path) -> Non
         "left, events = int(sys.argv.pop(1)), {'os.rename', 'os.chmod', 'os.mkdir'}\n"
         "def hook(name, given):\n"
         "    global left\n"
-        "    if name in events or (name == 'open' and given[2] & os.O_WRONLY | given[2] & os.O_RDWR):\n"
+        "    if name in events or (name == 'open' and isinstance(given[2], int) and given[2] & os.O_RDWR):\n"
         "        left -= 1\n"
         "        if not left: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from genossl.cli import main\n"
         "sys.addaudithook(hook)\n"
         "main()\n"
-    ).replace("given[2] & os.O_WRONLY", "isinstance(given[2], int) and given[2] & os.O_WRONLY")
+    )
     out = tmp_path / "killed" / "v"
     settings = ["--set", "window=200", "--set", "step=150", "--set", "rows=7"]
     codes = []
-    for moment in (6, 9, 10, 1000):
+    for moment in (8, 1000):
         words = [str(moment), "--quiet", "embed", "kmer:2", str(fasta), "--out", str(out), *settings]
         done = subprocess.run([sys.executable, "-c", code, *words], env={**os.environ}, capture_output=True, text=True)
         codes.append(done.returncode)
         visible = {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
         assert visible.items() <= whole.items(), done.stderr
-    assert codes == [-signal.SIGKILL] * 3 + [0]
+        assert len(visible) == 5 or (done.returncode and 0 < len(visible) < 5)
+    assert codes == [-signal.SIGKILL, 0]
     assert content(out) == whole
 
 
