@@ -113,8 +113,8 @@ def run(
 # ---- windows
 
 
-def _windows(embeddings: Path, genome: str) -> Iterator[_Windows]:
-    """Table by table; windows that are wholly N say nothing and are left out. genome: "" for all."""
+def _windows(embeddings: Path, genome: str, told: bool = False) -> Iterator[_Windows]:
+    """Table by table; windows that are wholly N say nothing and are left out (told: and counted). genome: "" for all."""
     left_out, kept, genomes = 0, 0, set()
     for table in tables(embeddings):
         rows = table.rows
@@ -135,7 +135,7 @@ def _windows(embeddings: Path, genome: str) -> Iterator[_Windows]:
         raise InputError(f"{embeddings}: has no genome {genome!r}; found {_few(genomes)}")
     if not kept:
         raise InputError(f"{embeddings}: has no window with a known base")
-    if left_out:
+    if told and left_out:
         log.info("%s: %d windows are wholly N and have no value", embeddings, left_out)
 
 
@@ -143,7 +143,7 @@ def _by_contig(embeddings: Path, genome: str, values: Values) -> dict[str, _Cont
     """Start, end and value of the windows of each contig."""
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {}
     owner: dict[str, str] = {}
-    for rows, vectors_NC in _windows(embeddings, genome):
+    for rows, vectors_NC in _windows(embeddings, genome, told=True):
         columns = (rows["start"].to_numpy(), rows["end"].to_numpy(), values(vectors_NC))
         groups: dict[Any, Any] = rows.groupby(["genome", "contig"]).indices
         for (of, contig), at in groups.items():
