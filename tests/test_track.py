@@ -253,8 +253,8 @@ def test_what_is_refused(tmp_path: Path, fasta: Path, call, monkeypatch) -> None
     words = ("track", tmp_path / "x", "--out", tmp_path / "out" / "t.bedgraph")
     for more, message in (
         (("--pc", "0"), "component counts from 0, pc from 1"),
-        (("--pc", "17"), "16 channels have 16 principal components"),
-        (("--component", "16"), "component 16: the vectors have 16 channels, 0 the first"),
+        (("--pc", "17"), "64 windows of 10 channels have 10 principal components"),
+        (("--component", "10"), "component 10: the vectors have 10 channels, 0 the first"),
         (("--component", "x"), "track.component: expected a valid integer"),
         (("--component", "1", "--pc", "1"), "a track draws one of --component, --pc and --query"),
         (("--out", tmp_path / "t.wig"), "t.wig: tracks end in .bedgraph, .bedgraph.gz, .bw, .bigwig"),

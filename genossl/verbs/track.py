@@ -114,7 +114,7 @@ def run(
 
 
 def _windows(embeddings: Path, genome: str, told: bool = False) -> Iterator[_Windows]:
-    """Table by table; windows that are wholly N say nothing and are left out (told: and counted). genome: "" for all."""
+    """Table by table; windows that are wholly N say nothing and are left out (told: counted). genome: "" for all."""
     left_out, kept, genomes = 0, 0, set()
     for table in tables(embeddings):
         rows = table.rows
