@@ -33,7 +33,7 @@ class Jobs:
     pretrain_threads: int = 1  # CPU threads of one pretraining run, or of each of its ranks
     ranks: int = 1  # processes that train together in one run (torchrun), each on a GPU of its own if there are any
     nodes: int = 1  # machines on which they run, as many on each; more than one needs Slurm
-    embed_parts: int = 8  # parts in which whole genomes are embedded side by side
+    embed_parts: int = 8  # jobs that embed whole genomes side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
     gpu: int = 0  # GPUs that a pretraining job asks the cluster for, one for each rank; other jobs ask for one
@@ -116,6 +116,8 @@ def run(path: Path) -> list[str]:
     known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
     wrong += _unshared(settings.get("jobs"), runs)
     wrong += _embedded(settings.get("embedded") or [], known_names)
+    if isinstance(section := settings.get("embed"), dict) and section.get("by", "window") != "window":
+        wrong.append("embed.by: the workflow embeds rows of tasks and windows; pool by hand: genossl embed --by")
     wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
         wrong.append(rival)
