@@ -208,6 +208,39 @@ def test_damage_is_found_and_mended(tmp_path: Path, fasta: Path) -> None:
     assert content(out) == before
 
 
+def test_probe_and_check_read_it(tmp_path: Path, call) -> None:
+    """Labels by the ids of windows; what is told apart is told apart from the folder as from a file."""
+    rng = np.random.default_rng(0)
+    contigs = {
+        f"{name}{i}": rng.choice(4, 2000, p=p).astype(np.uint8)
+        for name, p in (("at", [0.4, 0.1, 0.1, 0.4]), ("gc", [0.1, 0.4, 0.4, 0.1]))
+        for i in (0, 1)
+    }
+    source = planted.write_fasta(tmp_path / "g.fa", contigs)
+    for out in ("x", "x.npy"):
+        embed.run("gc", source, tmp_path / out, Settings(window=100))
+    rows = read_table(tmp_path / "x").rows
+    lines = [
+        f"{i}\t{c[:2]}\t{'train' if c[2] == '0' else 'test'}" for i, c in zip(rows["id"], rows["contig"], strict=True)
+    ]
+    (tmp_path / "l.tsv").write_text("\n".join(["id\tlabel\tsplit", *lines]) + "\n")
+    scores = []
+    for out in ("x", "x.npy"):
+        table = tmp_path / f"{out}.scores" / "s.tsv"
+        words = ("--labels", tmp_path / "l.tsv", "--out", table, "--set", "shots=[5]", "--set", "draws=1")
+        code, _, said = call("probe", tmp_path / out, *words, "--set", "replicates=100")
+        assert code == 0, said
+        scores.append(table.read_text())
+    assert scores[0] == scores[1]
+    assert "\tx\t" in scores[0]
+    said = ("80 rows are as they were written", "what it was made of has not changed since")
+    assert call("check", tmp_path / "x")[:2] == (0, "".join(f"{tmp_path / 'x'}: {line}\n" for line in said))
+    record = json.loads((tmp_path / "x.scores" / "s.tsv.provenance.json").read_text())
+    assert str(manifest_of(tmp_path / "x")) in [used["path"] for used in record["inputs"].values()]
+    (tmp_path / "x" / "000001.parquet").unlink()
+    assert "000001.parquet: is not the file that the manifest names" in call("check", tmp_path / "x")[2]
+
+
 def test_only_contigs_with_regions_have_a_file(tmp_path: Path, fasta: Path) -> None:
     regions = tmp_path / "r.bed"
     regions.write_text("c\t0\t500\n-rf\t10\t20\nc\t400\t900\n")

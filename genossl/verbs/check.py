@@ -13,6 +13,8 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
+from genossl.evaluation.dataset import is_dataset
+from genossl.evaluation.table import tables
 from genossl.files import NAME, read_sheet
 from genossl.genome.store import TokenStore
 from genossl.verbs import audit, cluster, embed, finetune, ingest, probe, report, rerun, strands
@@ -163,7 +165,7 @@ def run(path: Path) -> list[str]:
 
 
 def artefact(path: Path) -> list[str]:
-    """Read a store, a run or a file with provenance again, and what it was made of; returns what was found, in lines.
+    """Read a store, a run, a folder of embeddings or a file with provenance again, and what it was made of; in lines.
 
     Raises one InputError that names every file that has changed.
     """
@@ -177,6 +179,9 @@ def artefact(path: Path) -> list[str]:
 
         load_encoder(path)
         lines.append(f"{path}: the encoder is as it was written")
+    elif is_dataset(path):
+        rows = sum(len(part.rows) for part in tables(path))
+        lines.append(f"{path}: {rows:,} rows are as they were written")
     if made.changed:
         raise InputError("; ".join(made.changed))
     return [*lines, f"{path}: what it was made of has not changed since"]
