@@ -54,7 +54,7 @@ rule all:
     input:
         rules.report.output.html,
         expand(
-            rules.embed_genomes.output.vectors,
+            rules.embed_genomes.output.done,
             embedded=EMBEDDED,
             part=range(1, PARTS + 1),
         ),

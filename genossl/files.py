@@ -413,15 +413,15 @@ def write_provenance(
 ) -> None:  # fmt: skip
     """Write `<artefact>.provenance.json`: what `genossl rerun` needs to say the command that makes the artefact again.
 
-    Nothing lies beside standard output.
-    Verb, resolved settings, seed, versions, the folder it ran in, and checksums of the input files. A store stands for
-    its store.json, which holds its checksum; None and standard input (-) are left out. given: the arguments beside the
-    settings, by their names on the command line, but for those that change nothing in the result.
+    Verb, resolved settings, seed, versions, the folder it ran in, and checksums of the input files. For a store stands
+    its store.json, for a folder of embeddings its manifest, which hold their checksums; None and standard input (-) are
+    left out. given: the arguments beside the settings, by their names on the command line, but for those that change
+    nothing in the result. Nothing lies beside standard output.
     """
     if str(artefact) == "-":
         return
     paths = {name: Path(path) for name, path in inputs.items() if path is not None and str(path) != "-"}
-    used = {name: path / "store.json" if (path / "store.json").is_file() else path for name, path in paths.items()}
+    used = {name: standing_for(path) for name, path in paths.items()}
     record = {
         "artefact": Path(artefact).name,
         "verb": verb,
@@ -434,6 +434,16 @@ def write_provenance(
         **more,
     }
     write_json(f"{artefact}.provenance.json", record)
+
+
+def standing_for(path: Path) -> Path:
+    """The file whose checksum is that of a folder."""
+    return next((one for one in (path / "store.json", manifest_of(path)) if path.is_dir() and one.is_file()), path)
+
+
+def manifest_of(folder: Path) -> Path:
+    """What lies beside a folder of embeddings; the folder holds nothing but tables."""
+    return folder.with_name(f"{folder.name}.manifest.json")
 
 
 def _given(value: Any) -> Any:

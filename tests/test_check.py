@@ -86,6 +86,7 @@ def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -
         ("mem_mb: 100", "gpu: 1, device: cpu", "jobs: gpu 1: with device cpu they would idle; expected gpu 0"),
         ("mem_mb: 100", "runtime: 5", "jobs: stop_margin 5: expected fewer minutes than runtime (5)"),
         ("mem_mb: 100", "ranks: 3", "runs.ours: its pretrain.batch 256 is no multiple of jobs.ranks (3)"),
+        ("jobs:", "embed: {by: genome}\njobs:", "embed.by: the workflow embeds rows of tasks and windows"),
         ("jobs:", "embedded: ours\njobs:", "embedded: expected a list of runs and baselines, found 'ours'"),
         ("cap: 10", "cap: many", "probe.cap: "),
         ("shots: [1]", "shots: [5, 1]", "probe: shots must be ascending"),

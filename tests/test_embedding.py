@@ -99,6 +99,20 @@ def test_bf16_is_chosen_only_where_the_batch_does_not_matter(monkeypatch) -> Non
     assert {embedding.product(encoder) for encoder in made.values()} == {"fp32"}
 
 
+@pytest.mark.parametrize("asked", ["fp32", "bf16"])
+def test_fp32_is_not_rounded_by_cudnn(encoder, sequences, monkeypatch, asked) -> None:
+    """TF32, which it may choose by the shape of a batch, is off meanwhile, and as it was afterwards."""
+    seen = []
+    plain = embedding.read
+    monkeypatch.setattr(embedding, "read", lambda *a: seen.append(torch.backends.cudnn.allow_tf32) or plain(*a))
+    for before in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+        embed(encoder, sequences, precision=asked)
+        assert torch.backends.cudnn.allow_tf32 is before
+        assert set(seen) == {before and asked == "bf16"}
+        seen.clear()
+
+
 @pytest.mark.parametrize("context", [96, 100, 256])
 def test_states_in_bf16_are_those_of_any_batch_and_cut(context) -> None:
     """At sizes where a row alone came out otherwise; the equality is of every bit."""

@@ -28,7 +28,7 @@ def test_the_python_example_runs(repository, tmp_path):
     assert "['high']" in done.stdout
 
 
-@pytest.mark.parametrize("page,least", [("README.md", 15), ("docs/methods.md", 5)])
+@pytest.mark.parametrize("page,least", [("README.md", 15), ("docs/methods.md", 5), ("docs/tracks.md", 9)])
 def test_every_command_shown_exists_with_its_options(repository, page, least):
     shown = re.findall(r"^\$ genossl (.*?)(?:\s+#.*)?$", (repository / page).read_text(), re.M)
     assert len(shown) >= least

@@ -424,8 +424,12 @@ def test_clusters_are_asked_for_by_naming_an_algorithm(finished):
     assert "cluster.rival 'kmer4': is no run or baseline" in done.stdout + done.stderr
 
 
+def _done(name, parts):
+    return [f"results/tiny/genomes/{name}.{i}-of-{parts}.done" for i in range(1, parts + 1)]
+
+
 def test_whole_genomes_are_embedded_in_parts(finished):
-    """Of the embeddings that are named; nothing is pretrained again, and the parts in order are the whole."""
+    """Of the embeddings that are named; nothing is pretrained again, and the parts fill one folder, the whole."""
     own = finished / "genomes.yaml"
     asked = "embedded: [ours, kmer2, untrained]\njobs: {probe_threads: 1, embed_parts: 3}"
     own.write_text(TINY.replace("jobs: {probe_threads: 1}", asked))
@@ -438,11 +442,20 @@ def test_whole_genomes_are_embedded_in_parts(finished):
     for name, spec in {"ours": str(results / "runs" / "ours"), "kmer2": "kmer:2"}.items():
         command = [BIN / "genossl", "--quiet", "embed", spec, results / "store", "--out", whole, "--device", "cpu"]
         subprocess.run(command, check=True)
-        parts = [results / "genomes" / name / f"{i}-of-3.npy" for i in (1, 2, 3)]
-        found = np.concatenate([np.load(part) for part in parts])
-        np.testing.assert_allclose(found, np.load(whole), rtol=1e-5, atol=1e-6)
-        rows = [line for part in parts for line in part.with_suffix(".tsv").read_text().splitlines()[1:]]
-        assert rows == whole.with_suffix(".tsv").read_text().splitlines()[1:]
+        table, expected = read_table(results / "genomes" / name), read_table(whole)
+        np.testing.assert_allclose(table.vectors, expected.vectors, rtol=1e-5, atol=1e-6)
+        assert table.rows["id"].tolist() == expected.rows["id"].tolist()
+    assert planned(finished, "--configfile", str(own)) == {}
+    first = results / "genomes" / "ours" / "000000.parquet"
+    before = first.stat().st_ino, first.read_bytes()
+    for done in (results / "genomes").glob("ours.*.done"):
+        done.unlink()  # as Snakemake does when a job has failed
+    snakemake(finished, "--configfile", str(own), "--cores", "1")
+    assert (first.stat().st_ino, first.read_bytes()) == before, "what was there was embedded again"
+    own.write_text(own.read_text().replace("embedded:", "embed: {pool: mean}\nembedded:"))
+    snakemake(finished, "--configfile", str(own), "--cores", "1", *(f"{done}" for done in _done("ours", 3)))
+    assert first.read_bytes() != before[1], "another setting changed nothing"
+    own.write_text(own.read_text().replace("embed: {pool: mean}\n", ""))
     own.write_text(own.read_text().replace("[ours, kmer2, untrained]", "[our]"))
     done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
     assert "embedded: 'our' is no run or baseline" in done.stdout + done.stderr

@@ -14,8 +14,8 @@ from genossl.cli.options import PATH, verb_command
 def check(path: Path) -> None:
     """Check a workflow's configuration and sheets, or an artefact; name every mistake at once.
 
-    ARTEFACT is a store, a run, or a file with its .provenance.json beside it: it and all that it was made of are read
-    again, and what is damaged or has changed since is named.
+    ARTEFACT is a store, a run, a folder of embeddings, or a file with its .provenance.json beside it: it and all that
+    it was made of are read again, and what is damaged or has changed since is named.
     """
     from genossl.verbs import check as verb
 

@@ -6,14 +6,15 @@ import dataclasses
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.evaluation import annotated
-from genossl.files import is_table, read_sheet
+from genossl.evaluation import annotated, dataset
+from genossl.files import is_table, read_sheet, sha256
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".h5ad")
 
@@ -32,11 +33,15 @@ def called(path: str | Path) -> str:
 
 
 def read_table(path: str | Path) -> Table:
-    """Read .npy (its rows lie beside it as .tsv), .npz, .parquet, .h5ad, .tsv or .tsv.gz, as `genossl embed` writes them.
+    """Read what `genossl embed` writes: .npy (its rows lie beside it as .tsv), another of SUFFIXES, text, or a folder.
 
     Raises InputError for a missing or damaged file, another number of rows than vectors, or values that are not finite.
     """
     path = Path(path)
+    if path.is_dir():
+        parts = list(tables(path))
+        rows = pd.concat([part.rows for part in parts], ignore_index=True)
+        return Table(np.concatenate([part.vectors for part in parts]), rows)
     if path.suffix not in SUFFIXES and not is_table(path):
         raise InputError(f"{path}: embeddings end in {', '.join(SUFFIXES)}, .tsv or .tsv.gz")
     if not path.is_file():
@@ -69,6 +74,22 @@ def read_table(path: str | Path) -> Table:
     if not np.isfinite(table.vectors).all():
         raise InputError(f"{path}: holds values that are not finite")
     return table
+
+
+def tables(path: str | Path) -> Iterator[Table]:
+    """The same in pieces: of a folder one per contig, so that one is in memory at a time; of a file the whole.
+
+    Raises InputError as `read_table` does, and for a folder that is not whole or a file that differs from its manifest.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        yield read_table(path)
+        return
+    for shard in dataset.read_manifest(path)["shards"]:
+        file = path / shard["file"]
+        if not file.is_file() or sha256(file) != shard["sha256"]:
+            raise InputError(f"{file}: is not the file that the manifest names (sha256); run the same embed again")
+        yield read_table(file)
 
 
 def join(path: str | Path, ids: np.ndarray) -> np.ndarray:

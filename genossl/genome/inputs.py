@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,11 @@ from genossl.errors import InputError
 from genossl.genome import fasta
 from genossl.genome.alphabet import N, reverse_complement
 from genossl.genome.labels import read_labels
+from genossl.genome.places import Known, Places
 from genossl.genome.source import Source
 from genossl.genome.store import TokenStore
+
+ENDINGS = re.compile(r"(\.(fa|fasta|fna|ffn|frn|fas|fsa|fq|fastq))?(\.(gz|bgz|bgzf|bz2|xz|zst))?$", re.IGNORECASE)
 
 
 class Item(NamedTuple):
@@ -24,29 +28,97 @@ class Item(NamedTuple):
     tokens: np.ndarray  # uint8 (L,)
 
 
+class Contig(NamedTuple):
+    """One contig of a store or record of FASTA."""
+
+    number: int  # in the input, from 0
+    genome: str  # "" of FASTA
+    name: str
+    tokens: np.ndarray  # uint8 (L,)
+
+
 def read(
     path: str | Path,
     window: int,
     step: int,
     sequences: str | Path | None = None,
     part: tuple[int, int] | None = None,
+    places: Places | None = None,
 ) -> Iterator[Item]:
     """The sequences of any accepted input, told by what it is: a store, a table with id and label, else FASTA.
 
     A labelled table gives one sequence per row: its own, or the one at its coordinates in `sequences` (a store or
-    FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records). `part` (i, n), i from 1, is
-    the i-th of n parts of a store's genomes, in their order and of about as many bases each.
+    FASTA). Stores and FASTA give windows of `window` bases every `step` (0: whole records), of `places` alone where
+    they are given. `part` (i, n), i from 1, is the i-th of n parts of a store's genomes, in their order and of about as
+    many bases each.
     """
     if window < 0 or step < 0:
         raise InputError(f"window {window}, step {step}: expected 0 or more bases")
     path = Path(path)
-    if (path / "store.json").is_file():
-        return _windows(_of_contigs(TokenStore.open(path), part), window, step)
-    if part:
+    wanted = None
+    if is_store(path):
+        wanted = None if part is None else _genomes(TokenStore.open(path), part)
+    elif part:
         raise InputError(f"{path}: is no token store, of whose genomes there could be a part {part[0]}/{part[1]}")
-    if is_table(path):
+    elif is_table(path):
+        if places is not None:
+            raise InputError(f"{path}: is a labelled table, whose rows are its regions; expected FASTA or a store")
         return _labelled(path, sequences)
-    return _windows((("", record.name, record.tokens) for record in fasta.records(path)), window, step)
+    found = contigs(path, wanted)
+    return (item for contig in found for item in windows(contig, window, step, places))
+
+
+def is_store(path: Path) -> bool:
+    """Whether the folder is a token store."""
+    return (path / "store.json").is_file()
+
+
+def known(path: str | Path) -> list[Known]:
+    """Genome, name and length of each contig of a store or FASTA, in order; FASTA is read through once."""
+    path = Path(path)
+    if is_store(path):
+        c = TokenStore.open(path).contigs
+        return [Known(*row) for row in zip(c["genome"], c["contig"], c["length"].tolist(), strict=True)]
+    if is_table(path):
+        raise InputError(f"{path}: is a labelled table, which has no contigs; expected FASTA or a store")
+    found: list[Known] = []
+    for piece in fasta.scan(path):
+        if isinstance(piece, fasta.Header):
+            found.append(Known("", piece.name, 0))
+        else:
+            found[-1] = found[-1]._replace(length=found[-1].length + len(piece.tokens))
+    return found
+
+
+def contigs(path: str | Path, wanted: Collection[int] | None = None) -> Iterator[Contig]:
+    """Contigs of a store or FASTA, one in memory at a time; `wanted`: only those of these numbers."""
+    path = Path(path)
+    if not is_store(path):
+        for i, record in enumerate(fasta.records(path)):
+            if wanted is None or i in wanted:
+                yield Contig(i, "", record.name, record.tokens)
+        return
+    store = TokenStore.open(path)
+    c = store.contigs
+    for row, genome, name in zip(c.index, c["genome"], c["contig"], strict=True):
+        if wanted is None or row in wanted:
+            yield Contig(row, genome, name, store.whole(row))
+
+
+def share(bases: Sequence[int], part: tuple[int, int], of: str) -> range:
+    """Which of the things that have so many bases are in part (i, n): neighbours, one at least, about equal in bases.
+
+    of: what they are, for the message of InputError.
+    """
+    total, (i, n) = len(bases), part
+    if not 1 <= i <= n <= total:
+        raise InputError(f"part {i}/{n} of {of.format(total)}")
+    size = np.asarray(bases)
+    middle = np.cumsum(size) - size / 2
+    first = np.searchsorted(middle, size.sum() * np.arange(n + 1) / n)
+    first = np.maximum.accumulate(first - np.arange(n + 1)) + np.arange(n + 1)  # one after the other at least
+    first = np.minimum(first, total - n + np.arange(n + 1))  # and some left for those to come
+    return range(int(first[i - 1]), int(first[i]) if i < n else total)
 
 
 def is_table(path: Path) -> bool:
@@ -64,6 +136,11 @@ def is_table(path: Path) -> bool:
     return False
 
 
+def name_of(path: str | Path) -> str:
+    """What FASTA is called as a genome: the file's name without its endings."""
+    return "-" if str(path) == "-" else ENDINGS.sub("", Path(path).name)
+
+
 def starts(length: int, window: int, step: int) -> list[int]:
     """Where windows begin so that each base of a record is in one; the last window ends with the record.
 
@@ -75,37 +152,34 @@ def starts(length: int, window: int, step: int) -> list[int]:
     return first if first[-1] + window == length else [*first, length - window]
 
 
-def _genomes(store: TokenStore, part: tuple[int, int]) -> set[str]:
-    """Names of the genomes of a part, of which each has one at least."""
-    names, (i, n) = list(store.genomes["genome"]), part
-    if not 1 <= i <= n <= len(names):
-        raise InputError(f"part {i}/{n} of {store.folder}: expected 1/N to N/N, N at most its {len(names)} genomes")
-    bases = store.contigs.groupby("genome")["length"].sum().reindex(names, fill_value=0).to_numpy()
-    middle = np.cumsum(bases) - bases / 2
-    first = np.searchsorted(middle, bases.sum() * np.arange(n + 1) / n)
-    first = np.maximum.accumulate(first - np.arange(n + 1)) + np.arange(n + 1)  # one genome after the other at least
-    first = np.minimum(first, len(names) - n + np.arange(n + 1))  # and some left for those to come
-    return set(names[first[i - 1] : first[i] if i < n else None])
-
-
-def _of_contigs(store: TokenStore, part: tuple[int, int] | None) -> Iterator[tuple[str, str, np.ndarray]]:
-    c = store.contigs
-    if part:
-        c = c[c["genome"].isin(_genomes(store, part))]
-    for row, genome, contig in zip(c.index, c["genome"], c["contig"], strict=True):
-        yield genome, contig, store.whole(row)
-
-
-def _windows(records: Iterator[tuple[str, str, np.ndarray]], window: int, step: int) -> Iterator[Item]:
-    for genome, contig, tokens in records:
+def windows(contig: Contig, window: int, step: int, places: Places | None = None) -> Iterator[Item]:
+    """Windows of a contig, or of its places alone: those begin where the place begins, and end with it."""
+    genome, name, tokens = contig.genome, contig.name, contig.tokens
+    of = {"genome": genome} if genome else {}
+    if places is None:
         for start in starts(len(tokens), window, step):
             part = np.asarray(tokens[start : start + window] if window else tokens)
             end = start + len(part)
-            place = {"genome": genome} if genome else {}
-            name = f"{genome}:{contig}:{start}-{end}" if genome else f"{contig}:{start}-{end}"
-            yield Item(
-                {"id": name, **place, "contig": contig, "start": start, "end": end, "n_N": int((part == N).sum())}, part
-            )
+            row = {"id": f"{genome}:{name}:{start}-{end}" if genome else f"{name}:{start}-{end}", **of}
+            yield Item(row | {"contig": name, "start": start, "end": end, "n_N": int((part == N).sum())}, part)
+        return
+    for place in places.get((genome, name), ()):
+        for start in starts(place.end - place.start, window, step):
+            start += place.start
+            end = min(start + window, place.end) if window else place.end
+            part = np.asarray(tokens[start:end])
+            row = {"id": f"{place.name}:{start}-{end}" if window else place.name, **of, "contig": name}
+            row |= {"start": start, "end": end, "strand": place.strand, "region": place.name}
+            row["n_N"] = int((part == N).sum())
+            yield Item(row, reverse_complement(part) if place.strand == "-" else part)
+
+
+def _genomes(store: TokenStore, part: tuple[int, int]) -> set[int]:
+    """Contigs of the genomes of a part, of which each has one at least."""
+    names = list(store.genomes["genome"])
+    bases = store.contigs.groupby("genome")["length"].sum().reindex(names, fill_value=0).tolist()
+    at = share(bases, part, f"{store.folder}: expected 1/N to N/N, N at most its {{}} genomes")
+    return set(np.flatnonzero(store.contigs["genome"].isin(names[at.start : at.stop])).tolist())
 
 
 def _labelled(path: Path, sequences: str | Path | None) -> Iterator[Item]:
@@ -138,7 +212,7 @@ def cut(path: Path, table: pd.DataFrame, sequences: str | Path) -> Iterator[tupl
     strands = table["strand"] if "strand" in table else ["+"] * len(table)
     genomes = table["genome"] if "genome" in table else [None] * len(table)
     places = list(zip(table["id"], genomes, table["contig"], table["start"], table["end"], strands, strict=True))
-    if (Path(sequences) / "store.json").is_file():
+    if is_store(Path(sequences)):
         found = _of_store(path, TokenStore.open(sequences), places)
     else:
         requests = [(contig, start, end, "-" if strand == "-" else "+") for _, _, contig, start, end, strand in places]

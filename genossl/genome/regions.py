@@ -7,7 +7,7 @@ both ends included; read by gff.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -37,28 +37,39 @@ def read_bed(source: Source, roles: Roles) -> pd.DataFrame:
 
     Raises InputError with file and line.
     """
+    lines = list(bed_rows(source))
+    width = len(lines[0][1])
+    at = {role: _bed_column(source.path, role, name, width) for role, name in _wanted(roles, "name")}
+    rows = []
+    for _, cells in lines:
+        place = {"contig": cells[0], "start": cells[1], "end": cells[2], "strand": cells[5] if width > 5 else "."}
+        rows.append({role: cells[i] for role, i in at.items()} | place)
+    return _named(rows)
+
+
+def bed_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each interval of BED, all of one width, at least one.
+
+    Raises InputError with file and line.
+    """
     with source:
         text = b"".join(source.blocks()).decode("utf-8", "replace")
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip() and not _HEADS.match(line)]
     if not lines:
         raise InputError(f"{source.path}: holds no interval, expected BED")
-    rows, width = [], len(_cells(lines[0][1]))
-    at = {role: _bed_column(source.path, role, name, width) for role, name in _wanted(roles, "name")}
+    width = len(_cells(lines[0][1]))
     for number, line in lines:
         cells, where = _cells(line), f"{source.path} line {number}"
         if not 3 <= len(cells) <= len(BED):
             raise InputError(f"{where}: found {len(cells)} columns, expected 3 to {len(BED)} as BED has")
         if len(cells) != width:
             raise InputError(f"{where}: found {len(cells)} columns, expected {width} as in the first line")
-        contig, start, end = cells[:3]
+        start, end = cells[1:3]
         if not (_WHOLE.fullmatch(start) and _WHOLE.fullmatch(end)) or int(start) >= int(end):
             raise InputError(f"{where}: found start {start!r} and end {end!r}, expected whole numbers, start < end")
-        strand = cells[5] if width > 5 else "."
-        if strand not in ("+", "-", "."):
-            raise InputError(f"{where}: found strand {strand!r}, expected + - or .")
-        place = {"contig": contig, "start": start, "end": end, "strand": strand}
-        rows.append({role: cells[i] for role, i in at.items()} | place)
-    return _named(rows)
+        if width > 5 and cells[5] not in ("+", "-", "."):
+            raise InputError(f"{where}: found strand {cells[5]!r}, expected + - or .")
+        yield number, cells
 
 
 def read_gff(source: Source, roles: Roles) -> pd.DataFrame:

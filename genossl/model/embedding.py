@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -35,7 +36,8 @@ def embed(
     `precision` is that of `product`.
     """
     encoder.eval()
-    with autocast(product(encoder, precision), device_of(encoder)):
+    found = product(encoder, precision)
+    with autocast(found, device_of(encoder)), _whole_fp32(found):
         vectors = _one_strand(encoder, sequences, pool)
         if both_strands:
             vectors = (vectors + _one_strand(encoder, [reverse_complement(s) for s in sequences], pool)) / 2
@@ -52,6 +54,17 @@ def product(encoder: Encoder, precision: Precision = "auto") -> Product:
     if precision == "auto" and not (device.type == "cpu" and recurrent):
         return "fp32"
     return chosen(precision, device)
+
+
+@contextmanager
+def _whole_fp32(precision: Product) -> Iterator[None]:
+    """fp32 in all its bits: cuDNN may round to 10 of them (TF32), in batches of one shape and not of another."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and precision != "fp32"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def device_of(encoder: Encoder) -> torch.device:

@@ -13,6 +13,8 @@ from typing import Any
 
 from genossl import config, recipe
 from genossl.errors import InputError
+from genossl.evaluation.dataset import is_dataset
+from genossl.evaluation.table import tables
 from genossl.files import NAME, read_sheet
 from genossl.genome.accessions import sheet_of_genomes
 from genossl.genome.store import TokenStore
@@ -35,7 +37,7 @@ class Jobs:
     pretrain_threads: int = 1  # CPU threads of one pretraining run, or of each of its ranks
     ranks: int = 1  # processes that train together in one run (torchrun), each on a GPU of its own if there are any
     nodes: int = 1  # machines on which they run, as many on each; more than one needs Slurm
-    embed_parts: int = 8  # parts in which whole genomes are embedded side by side
+    embed_parts: int = 8  # jobs that embed whole genomes side by side
     probe_threads: int = 2  # embeddings probed at once
     device: str = "auto"  # auto: cuda, else mps, else cpu
     gpu: int = 0  # GPUs that a pretraining job asks the cluster for, one for each rank; other jobs ask for one
@@ -121,6 +123,8 @@ def run(path: Path) -> list[str]:
     known_names = [*runs, *(baselines if isinstance(baselines, list) else [])]
     wrong += _unshared(settings.get("jobs"), runs)
     wrong += _embedded(settings.get("embedded") or [], known_names)
+    if isinstance(section := settings.get("embed"), dict) and section.get("by", "window") != "window":
+        wrong.append("embed.by: the workflow embeds rows of tasks and windows; pool by hand: genossl embed --by")
     wrong += _finetuned(settings, known_names, runs)
     if (rival := _rival(settings.get("cluster"), runs, baselines)) is not None:
         wrong.append(rival)
@@ -169,7 +173,7 @@ def run(path: Path) -> list[str]:
 
 
 def artefact(path: Path) -> list[str]:
-    """Read a store, a run or a file with provenance again, and what it was made of; returns what was found, in lines.
+    """Read a store, a run, a folder of embeddings or a file with provenance again, and what it was made of; in lines.
 
     Raises one InputError that names every file that has changed.
     """
@@ -183,6 +187,9 @@ def artefact(path: Path) -> list[str]:
 
         load_encoder(path)
         lines.append(f"{path}: the encoder is as it was written")
+    elif is_dataset(path):
+        rows = sum(len(part.rows) for part in tables(path))
+        lines.append(f"{path}: {rows:,} rows are as they were written")
     if made.changed:
         raise InputError("; ".join(made.changed))
     return [*lines, f"{path}: what it was made of has not changed since"]

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
-
-import numpy as np
-import pandas as pd
+from typing import Any, Literal, NamedTuple
 
 from genossl import files
 from genossl.errors import InputError
-from genossl.evaluation import annotated
+from genossl.evaluation.dataset import Folder, Shard, footer, is_dataset
+from genossl.evaluation.pooling import Batch, MeanVectors
 from genossl.evaluation.table import SUFFIXES
-from genossl.genome import inputs
+from genossl.evaluation.writers import WRITERS, Parquet, Text
+from genossl.genome import inputs, places
 from genossl.genome.labels import files_of, strand_policy
-from genossl.model.embedders import open_encoder
+from genossl.model.embedders import UNTRAINED, Opened, open_encoder
 from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
+MANY = 20_000  # files in a folder
+By = Literal["window", "contig", "genome"]
 log = logging.getLogger("genossl")
 
 
@@ -35,12 +34,33 @@ class Settings:
     both_strands: bool | Literal["auto"] = "auto"  # average over both strands; auto: unless a task's strand is as_given
     window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
     step: int = 0  # bases from one window to the next; 0: as the window
+    by: By = "window"  # what a vector is of; of contigs and genomes it is the mean of their windows', by known bases
+    feature: str = "gene"  # type of the rows of --features that are embedded
     precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 of LSTM encoders on CPUs that are faster in it
     rows: int = 2048  # sequences held at once
 
     def __post_init__(self) -> None:
         if self.window < -1 or self.step < 0 or self.rows < 1:
             raise ValueError("window must be at least -1, step at least 0 and rows at least 1")
+
+
+class _Inputs(NamedTuple):
+    """What is embedded."""
+
+    source: str | Path
+    sequences: str | Path | None
+    regions: str | Path | None
+    features: str | Path | None
+    part: tuple[int, int] | None
+
+
+class _Work(NamedTuple):
+    """What embeds, its settings as resolved, and how items of the input become batches of rows and vectors."""
+
+    opened: Opened
+    settings: Settings
+    window: int  # bases; 0: whole records
+    batches: Callable[[Iterator[inputs.Item]], Iterator[Batch]]
 
 
 def run(
@@ -52,42 +72,152 @@ def run(
     device: str = "auto",
     threads: int = 0,
     part: tuple[int, int] | None = None,
+    regions: str | Path | None = None,
+    features: str | Path | None = None,
+    replace: bool = False,
 ) -> int:
-    """Embed `source` with `encoder` into `out` (.npy and a .tsv of its rows, .npz, .parquet, .h5ad or a table of text).
+    """Embed `source` with `encoder` into `out`; returns the row count.
 
-    Returns the row count.
-
-    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. `part` (i, n): only that part of a store's
-    genomes, so that n jobs share them. Raises InputError.
+    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. out: .npy with a .tsv of its rows, .npz,
+    .parquet, .h5ad, a table of text (.tsv, .tsv.gz, or - for standard output), or a folder (`is_folder`) of a Parquet
+    file per contig, with which a killed run goes on. regions (BED), features (GFF3): only these places. `part` (i, n):
+    only that part of a store's genomes, or of a folder's contigs, so that n jobs share them. replace: what
+    lies in the folder and was made otherwise gives way. Raises InputError.
     """
-    out = Path(out)
-    if not (out.suffix in SUFFIXES or files.is_table(out)):
-        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}, .tsv or .tsv.gz, or are - (standard output)")
-    files.spare([out, *([out.with_suffix(".tsv")] if out.suffix == ".npy" else [])], [*files_of(source), sequences])
+    folder, given_out, out = is_folder(out), str(out), Path(out)
+    if not (folder or out.suffix in SUFFIXES or files.is_table(out)):
+        raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}, .tsv, .tsv.gz, or in / for a folder")
+    asked = _Inputs(source, sequences, regions, features, part)
+    beside = [out.with_suffix(".tsv")] if out.suffix == ".npy" else []
+    files.spare([out, *beside], [*files_of(source), sequences, regions, features])
+    if settings.by != "window" and (folder or inputs.is_table(Path(source))):
+        what = "into a folder" if folder else f"of {source}, a labelled table"
+        raise InputError(
+            f"embed.by {settings.by}: one vector per {settings.by} is made of FASTA or a store into a file, not {what}"
+        )
+    if "-" in map(str, asked) and (folder or regions or features):
+        raise InputError("standard input is read once; a folder, --regions and --features need files")
+    with files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+        work = _open(encoder, source, settings, device, threads, bar.update)
+        count = _into_folder(out, work, asked, encoder, replace) if folder else _into_file(out, work, asked)
+    if folder and not is_dataset(out):
+        return count  # others are still at it
+    task = Path(source).with_suffix(".json") if strand_policy(source) else None
+    used = {"encoder": work.opened.weights, "input": source, "sequences": sequences, "task": task}
+    used |= {"regions": regions, "features": features}
+    given = {"encoder": encoder, "source": source, "out": given_out, "sequences": sequences, "device": device}
+    given |= {"threads": threads, "regions": regions, "features": features}
+    given |= {"part": f"{part[0]}/{part[1]}" if part and not folder else None}
+    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(work.settings)}, used, given=given)
+    return count
+
+
+def is_folder(out: str | Path) -> bool:
+    """Whether a folder of Parquet files is asked for: by a last /, by no ending, or because it is one already."""
+    return str(out).endswith("/") or not (files.is_table(out) or Path(out).suffix) or is_dataset(out)
+
+
+def _open(
+    encoder: str, source: str | Path, settings: Settings, device: str, threads: int, told: Callable[[int], Any]
+) -> _Work:
+    """The encoder, the settings as they come out with it, and what embeds items. told: hears how many are done."""
     both_strands = averaged(source, settings)
-    settings = dataclasses.replace(settings, both_strands=both_strands)
-    embedder, trained_on, weights, precision = open_encoder(
-        encoder, settings.pool, both_strands, device, threads, settings.precision
-    )
-    settings = dataclasses.replace(settings, precision=precision)
-    window = {-1: 0, 0: trained_on}.get(settings.window, settings.window)
-    items = inputs.read(source, window, settings.step, sequences, part)
-    count = 0
-    with _WRITERS.get(out.suffix, _Text)(out) as write, files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
+    opened = open_encoder(encoder, settings.pool, both_strands, device, threads, settings.precision)
+    settings = dataclasses.replace(settings, both_strands=both_strands, precision=opened.precision)
+    window = {-1: 0, 0: opened.window}.get(settings.window, settings.window)
+
+    def batches(items: Iterator[inputs.Item]) -> Iterator[Batch]:
         while rows := list(islice(items, settings.rows)):
             with lowering(f"embed.rows ({settings.rows}) or embed.window", device):
-                vectors = embedder([item.tokens for item in rows])
-            write([item.row for item in rows], vectors)
+                vectors = opened.embedder([item.tokens for item in rows])
+            yield [item.row for item in rows], vectors
+            told(len(rows))
+
+    return _Work(opened, settings, window, batches)
+
+
+def _places(asked: _Inputs, settings: Settings, contigs: list[places.Known]) -> places.Places | None:
+    if asked.regions and asked.features:
+        raise InputError("regions come from --regions or from --features, not from both")
+    if asked.regions:
+        return places.of_bed(asked.regions, contigs, asked.source)
+    if asked.features:
+        return places.of_gff(asked.features, settings.feature, contigs, asked.source)
+    return None
+
+
+def _into_file(out: Path, work: _Work, asked: _Inputs) -> int:
+    settings, chosen = work.settings, None
+    if asked.regions or asked.features:
+        chosen = _places(asked, settings, inputs.known(asked.source))
+    items = inputs.read(asked.source, work.window, settings.step, asked.sequences, asked.part, chosen)
+    batches, pool, count = work.batches(items), None, 0
+    if settings.by != "window":
+        pool = MeanVectors(settings.by, inputs.name_of(asked.source))
+        batches = pool.of(batches)
+    with WRITERS.get(out.suffix, Text)(out) as write:
+        for rows, vectors in batches:
+            write(rows, vectors)
             count += len(rows)
-            bar.update(len(rows))
         if not count:
-            raise InputError(f"{source}: holds no sequence")
-    beside = Path(source).with_suffix(".json") if strand_policy(source) else None
-    used = {"encoder": weights, "input": source, "sequences": sequences, "task": beside}
-    given = {"encoder": encoder, "source": source, "out": out, "sequences": sequences, "device": device}
-    given |= {"threads": threads, "part": f"{part[0]}/{part[1]}" if part else None}
-    files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(settings)}, used, given=given)
+            raise InputError(
+                f"{asked.source}: holds no sequence" + (" with a known base" if pool and pool.unknown else "")
+            )
+    if pool and pool.unknown:
+        log.info("%s: %d windows are wholly N and were left out", asked.source, pool.unknown)
+    if pool and pool.without:
+        log.warning(
+            "warning: %s: %d of its %ss have no known base and no vector: %s",
+            asked.source, len(pool.without), settings.by, ", ".join(pool.without[:5]),
+        )  # fmt: skip
     return count
+
+
+def _into_folder(out: Path, work: _Work, asked: _Inputs, encoder: str, replace: bool) -> int:
+    """Each contig of this part whose file is not there; the count is of the rows of all of them."""
+    contigs = inputs.known(asked.source)
+    chosen = _places(asked, work.settings, contigs)
+    shards = [Shard(i, *contig) for i, contig in enumerate(contigs) if chosen is None or contig[:2] in chosen]
+    mine = shards
+    if asked.part:
+        of = f"{asked.source}: expected 1/N to N/N, N at most its {{}} contigs" + (" with regions" if chosen else "")
+        mine = [shards[i] for i in inputs.share([shard.length for shard in shards], asked.part, of)]
+    if len(shards) > MANY:
+        log.info(
+            "%s: will hold %d files, one per contig; of many short ones one .parquet is read faster", out, len(shards)
+        )
+    made = _made(work, asked, encoder)
+    folder = Folder(out, made, shards, replace)
+    there = {shard.number: folder.rows(shard) for shard in mine}
+    waiting = {shard.number: shard for shard in mine if there[shard.number] is None}
+    count = sum(filter(None, there.values()))
+    if len(waiting) < len(mine):
+        log.info("%s: %d of %d contigs are there already", out, len(mine) - len(waiting), len(mine))
+    for contig in inputs.contigs(asked.source, waiting):
+        shard = waiting[contig.number]
+        with Parquet(out / shard.file, footer(shard, made)) as write:
+            for rows, vectors in work.batches(inputs.windows(contig, work.window, work.settings.step, chosen)):
+                write(rows, vectors)
+                count += len(rows)
+    if missing := folder.finish():
+        log.info(
+            "%s: %d of %d contigs are there; the other parts have the rest",
+            out,
+            len(shards) - len(missing),
+            len(shards),
+        )
+    return count
+
+
+def _made(work: _Work, asked: _Inputs, encoder: str) -> dict[str, Any]:
+    """What decides the vectors of a folder: settings, and checksums of what is read."""
+    named = {"input": asked.source, "regions": asked.regions, "features": asked.features}
+    sums = {name: files.sha256(files.standing_for(Path(path))) for name, path in named.items() if path}
+    weights = work.opened.weights
+    untrained = UNTRAINED if encoder.startswith(UNTRAINED) else ""
+    spec = f"{untrained}{files.sha256(weights)}" if weights else encoder.replace(":", "")
+    settings = dataclasses.asdict(work.settings) | {"window": work.window}
+    return {"encoder": spec, **sums, **settings}
 
 
 def averaged(source: str | Path, settings: Settings) -> bool:
@@ -102,140 +232,3 @@ def averaged(source: str | Path, settings: Settings) -> bool:
             source,
         )
     return settings.both_strands
-
-
-# ---- writers: context managers that give write(rows, vectors)
-
-
-class _Npy:
-    """.npy, filled row by row behind a header that is corrected at the end, and the .tsv of its rows."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.stack, self.shape = path, ExitStack(), (0, 0)
-
-    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        # left in the opposite order: vectors take their name first, since rows without vectors would be no table
-        with ExitStack() as stack:
-            self.rows = stack.enter_context(files.atomic(self.path.with_suffix(".tsv"), "w"))
-            self.vectors = stack.enter_context(files.atomic(self.path))
-            stack.push(self._finish)
-            self.stack = stack.pop_all()
-        return self.write
-
-    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
-        if not self.shape[0]:
-            self.shape = (0, vectors.shape[1])
-            self._header()
-            self.rows.write("\t".join(rows[0]) + "\n")
-        self.vectors.write(np.ascontiguousarray(vectors, np.float32).tobytes())
-        self.rows.writelines("\t".join(map(str, row.values())) + "\n" for row in rows)
-        self.shape = (self.shape[0] + len(rows), self.shape[1])
-
-    def _header(self) -> None:
-        # numpy pads the header so that the first axis may grow without moving the data
-        description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(self.vectors, description)
-
-    def _finish(self, *error: Any) -> None:
-        if error[0] is None and self.shape[0]:
-            self.vectors.seek(0)
-            self._header()
-            files.clear([self.path.with_suffix(".tsv")])  # new vectors never stand beside the rows of an older table
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
-
-
-class _Npz:
-    """.npz: vectors and one array per column; held in memory, as the format asks."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.parts, self.table = path, [], []
-
-    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        return self.write
-
-    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
-        self.parts.append(vectors)
-        self.table += rows
-
-    def __exit__(self, *error: Any) -> None:
-        if error[0] is None and self.table:
-            columns: dict[str, Any] = {
-                f"row_{name}": np.array([row[name] for row in self.table]) for name in self.table[0]
-            }
-            with files.atomic(self.path) as stream:
-                np.savez(stream, vectors=np.concatenate(self.parts), **columns)
-
-
-class _Parquet:
-    """.parquet: the columns of the rows and a fixed-size list of floats called vector."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise InputError(f"{path}: Parquet needs pyarrow; pip install 'genossl[parquet]'") from None
-        self.arrow, self.path, self.stack, self.writer = pyarrow, path, ExitStack(), None
-
-    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        self.stream: IO[bytes] = self.stack.enter_context(files.atomic(self.path))
-        return self.write
-
-    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
-        arrow = self.arrow
-        columns = {name: arrow.array([row[name] for row in rows]) for name in rows[0]}
-        flat = arrow.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-        columns["vector"] = arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-        table = arrow.table(columns)
-        if self.writer is None:
-            self.writer = arrow.parquet.ParquetWriter(self.stream, table.schema)
-            self.stack.callback(self.writer.close)  # also after an error, while the stream is open
-        self.writer.write_table(table)
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
-
-
-class _Text:
-    """A table for other programs: the columns of the rows, then v0, v1, ... with nine digits, all that float32 has."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.stack, self.begun = path, ExitStack(), False
-
-    def __enter__(self) -> Callable[[list[dict[str, Any]], np.ndarray], None]:
-        self.stream = self.stack.enter_context(files.text(self.path))
-        return self.write
-
-    def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
-        if not self.begun:
-            self.stream.write(files.tsv_line([*rows[0], *(f"v{i}" for i in range(vectors.shape[1]))]))
-            self.begun = True
-        for row, vector in zip(rows, vectors.tolist(), strict=True):
-            self.stream.write("\t".join([*map(str, row.values()), *(f"{x:.9g}" for x in vector)]) + "\n")
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
-
-
-class _H5ad(_Npz):
-    """.h5ad, as AnnData reads it; in memory too, since HDF5 takes the process along where a disk is full."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.anndata = annotated.library(path)
-
-    def __exit__(self, *error: Any) -> None:
-        if error[0] is None and self.table:
-            import h5py  # which anndata brings
-
-            made = annotated.annotated(np.concatenate(self.parts), pd.DataFrame(self.table))
-            whole = io.BytesIO()
-            with h5py.File(whole, "w") as file:
-                self.anndata.io.write_elem(file, "/", made)
-            with files.atomic(self.path) as stream:
-                stream.write(whole.getbuffer())
-
-
-_WRITERS = {".npy": _Npy, ".npz": _Npz, ".parquet": _Parquet, ".h5ad": _H5ad}

@@ -27,7 +27,6 @@ from genossl.model import checkpoint
 from genossl.model.embedders import UNTRAINED, open_encoder
 
 LEVELS = ("read", "contig", "genome")
-ENDING = re.compile(r"(\.(fa|fasta|fna|ffn|frn|fas|fsa|fq|fastq))?(\.(gz|bgz|bgzf|bz2|xz|zst))?$", re.IGNORECASE)
 log = logging.getLogger("genossl")
 
 
@@ -233,7 +232,7 @@ def _contig(row: dict[str, Any]) -> str:
 
 def _genome(source: str | Path) -> str:
     """What the input as a whole is called, where its rows belong to no genome: the file's name without endings."""
-    return "-" if str(source) == "-" else ENDING.sub("", saved_head.BREAKS.sub("_", Path(source).name))
+    return saved_head.BREAKS.sub("_", inputs.name_of(source))
 
 
 def _columns(head: Head) -> list[str]:

@@ -313,6 +313,7 @@ def prepare(data: Path, run_command: Callable[[list[str], Path], tuple[int, str]
         Case(
             "embed", ["embed", str(run), str(table), *embedded], ["embed", str(run), str(data / "other.tsv"), *embedded]
         ),
+        Case("embed into a folder", ["embed", "kmer:4", str(store), "--set", "rows=16", "--out", "{out}/v/"]),
         Case("probe", one, two),
         Case(
             "report",
@@ -323,7 +324,7 @@ def prepare(data: Path, run_command: Callable[[list[str], Path], tuple[int, str]
 
 
 def kill_commands(work: Path, kills: int, chance: random.Random) -> Iterator[dict]:
-    """`kills` kills shared among the verbs; a line for each verb."""
+    """`kills` kills shared among the cases; a line for each."""
     cases = prepare(work / "data")
     for case in cases:
         unbroken(case, work)

@@ -51,7 +51,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, kills.Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["ingest", "embed", "probe", "report"])
+@pytest.mark.parametrize("verb", ["ingest", "embed", "embed into a folder", "probe", "report"])
 def test_two_that_write_the_same_file(cases: dict[str, kills.Case], tmp_path: Path, verb: str) -> None:
     """Both may end well; whoever is last, what stands there is whole."""
     (tmp_path / "whole").mkdir()

@@ -72,7 +72,7 @@ def full(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["ingest", "pretrain", "embed", "probe", "report"])
+@pytest.mark.parametrize("verb", ["ingest", "pretrain", "embed", "embed into a folder", "probe", "report"])
 def test_a_full_file_system(cases: dict[str, kills.Case], disk: Path, verb: str) -> None:
     case = cases[verb]
     need = sum(-(-size // PAGE) + 1 for size in case.sizes)
@@ -80,7 +80,7 @@ def test_a_full_file_system(cases: dict[str, kills.Case], disk: Path, verb: str)
     full(case, disk, sizes, lambda n: commands.remount(disk, f"size={n}"), lambda: commands.remount(disk, "size=1g"))
 
 
-@pytest.mark.parametrize("verb", ["ingest", "pretrain", "embed", "probe", "report"])
+@pytest.mark.parametrize("verb", ["ingest", "pretrain", "embed", "embed into a folder", "probe", "report"])
 def test_files_that_may_grow_no_further(cases: dict[str, kills.Case], tmp_path: Path, verb: str) -> None:
     """A limit on the size of files needs no root, and breaks in the middle of a file."""
     case = cases[verb]

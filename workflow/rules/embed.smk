@@ -1,5 +1,6 @@
 # REQUIRED INPUTS  results/<collection>/store, runs/<run>/encoder.safetensors, results/<collection>/tasks
-# OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv; genomes/<name>/<part>-of-<parts>.npy, .tsv
+# OUTPUTS          results/<collection>/embeddings/<task>/<name>.npy, .tsv; genomes/<name>.<part>-of-<parts>.done, and
+#                  genomes/<name>, a folder that is not declared: Snakemake would remove what a killed job goes on with
 
 
 rule embed:
@@ -60,16 +61,13 @@ rule embed_baseline:
         " --device cpu --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
 
 
-# every window of every genome, the genomes shared among jobs
+# every window of every genome, a file per contig in one folder, the contigs shared among jobs
 rule embed_genomes:
     input:
         store=rules.ingest.output.store,
         run=lambda wildcards: WEIGHTS.get(wildcards.embedded, []),
     output:
-        vectors=ensure(
-            f"{RESULTS}/genomes/{{embedded}}/{{part}}-of-{PARTS}.npy", non_empty=True
-        ),
-        rows=f"{RESULTS}/genomes/{{embedded}}/{{part}}-of-{PARTS}.tsv",
+        done=touch(f"{RESULTS}/genomes/{{embedded}}.{{part}}-of-{PARTS}.done"),
     log:
         f"logs/{config['collection']}/genomes/{{embedded}}/{{part}}-of-{PARTS}.log",
     benchmark:
@@ -84,8 +82,9 @@ rule embed_genomes:
     params:
         encoder=lambda wildcards, input: encoder_spec(wildcards.embedded, input.run),
         settings=lambda wildcards: json.dumps(config.get("embed") or {}, sort_keys=True),
+        folder=f"{RESULTS}/genomes/{{embedded}}/",
     shell:
-        "genossl --quiet embed {params.encoder:q} {input.store:q} --out {output.vectors:q}"
+        "genossl --quiet embed {params.encoder:q} {input.store:q} --out {params.folder:q} --replace"
         f" --part {{wildcards.part}}/{PARTS}"
         " --device {resources.device}"
         " --threads {threads} --settings {params.settings:q} > {log:q} 2>&1"
