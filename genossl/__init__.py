@@ -15,13 +15,15 @@ _HOMES = {
     "embed_fasta": "genossl.api",
     "load_encoder": "genossl.api",
     "GenomeEmbedder": "genossl.api",
+    "open_index": "genossl.api",
     "TokenStore": "genossl.genome.store",
     "InputError": "genossl.errors",
 }
 __all__ = ["GenomeEmbedder", "InputError", "TokenStore", "__version__", "embed", "embed_fasta", "load_encoder"]
+__all__ += ["open_index"]
 
 if TYPE_CHECKING:
-    from genossl.api import GenomeEmbedder, embed, embed_fasta, load_encoder
+    from genossl.api import GenomeEmbedder, embed, embed_fasta, load_encoder, open_index
     from genossl.errors import InputError
     from genossl.genome.store import TokenStore
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from genossl import config
 from genossl.errors import InputError
 from genossl.genome import fasta, inputs
-from genossl.model import checkpoint, embedding
+from genossl.genome.alphabet import N
+from genossl.model import checkpoint, embedding, index, neighbours
 from genossl.model.embedding import Pool
 from genossl.model.encoder import Encoder, encoder_device
+from genossl.model.index import Index
 from genossl.model.precision import Precision
 
 
@@ -110,6 +113,38 @@ class GenomeEmbedder(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.no_validation = True
         return tags
+
+
+class GenomeIndex:
+    """An index that `genossl index` wrote, for sequences in Python; `index` has its rows, vectors and description."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+
+    def search(self, sequences: Iterable[Any], **settings: Any) -> pd.DataFrame:
+        """The nearest windows of each sequence, or with by="contig" or "genome" what the sequence as a whole is near.
+
+        sequences: as for `embed`; those longer than the index's window are cut into such windows. settings: top (10),
+        by and least, as of `genossl search`, whose columns the table has; `query` counts the sequences from 0.
+        Raises InputError.
+        """
+        chosen = config.build(neighbours.Settings, settings, "search")
+        tokens = [_tokens(sequence, i) for i, sequence in enumerate(_many(sequences))]
+        hits = neighbours.search(self.index, self._windows(tokens), chosen)
+        return pd.DataFrame(hits, columns=list(neighbours.COLUMNS[chosen.by]))
+
+    def _windows(self, sequences: list[np.ndarray]) -> Iterator[neighbours.Window]:
+        window, step = self.index.about["window"], self.index.about["settings"]["step"]
+        for i, tokens in enumerate(sequences):
+            for start in inputs.starts(len(tokens), window, step):
+                part = tokens[start : start + window] if window else tokens
+                row = {"id": "", "start": start, "end": start + len(part), "n_N": int((part == N).sum())}
+                yield i, inputs.Item(row, part)
+
+
+def open_index(path: str | Path, encoder: str | None = None, device: str = "auto") -> GenomeIndex:
+    """Open the index in a folder; `encoder` says where the encoder is now, if not where it was. Raises InputError."""
+    return GenomeIndex(index.open_index(path, encoder, device))
 
 
 def _many(sequences: Iterable[Any]) -> Iterable[Any]:

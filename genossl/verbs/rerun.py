@@ -9,7 +9,12 @@ from genossl import files
 from genossl.errors import InputError
 
 SUFFIX = ".provenance.json"
-INSIDE = ("store.json", "run")  # whose provenance lies in a folder that is an artefact: a store, a run
+INSIDE = (
+    "store.json",
+    "run",
+    "index",
+    "explain",
+)  # whose provenance lies in a folder that is an artefact: a store, a run
 
 
 class Made(NamedTuple):
