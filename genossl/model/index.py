@@ -1,7 +1,7 @@
 """An index on disk: windows of genomes as unit vectors, where each window lies, and the encoder that reads a query.
 
 A folder with vectors.npy (float32, memory-mapped), rows.tsv (genome, contig, start, end), index.json (what was indexed,
-how, and checksums), scale.npy where vectors were standardised, and cells.faiss where it is approximate.
+how, and checksums), scale.npy where vectors were scaled, and cells.faiss where it is approximate.
 """
 
 # N rows, Q queries, C dimensions
@@ -58,7 +58,7 @@ class Index:
 
 
 def scaled(vectors_NC: np.ndarray, scale_2C: np.ndarray | None) -> np.ndarray:
-    """Vectors standardised by the mean and spread of the index's, in float64; as they are where it has none."""
+    """Vectors minus the first row of the scale, divided by the second, in float64; as they are where there is none."""
     vectors_NC = np.asarray(vectors_NC, np.float64)
     return vectors_NC if scale_2C is None else (vectors_NC - scale_2C[0]) / scale_2C[1]
 

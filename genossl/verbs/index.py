@@ -1,4 +1,4 @@
-"""Encoder (or k-mers, or GC) and genomes to an index of their windows, in which `genossl search` finds neighbours."""
+"""Encoder (or k-mers) and genomes to an index of their windows, in which `genossl search` finds neighbours."""
 
 # N rows, C dimensions
 
@@ -22,6 +22,7 @@ from genossl.model.index import ABOUT, CELLS, FORMAT, ROWS, SCALE, TABLE, VECTOR
 from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
+Scale = Literal["raw", "centred", "standardised"]
 EXACT = 1_000_000  # rows up to which all are compared; docs/search.md says how long that takes
 BLOCK = 1 << 14  # rows scaled at once
 
@@ -35,7 +36,7 @@ class Settings:
     pool: Pool = "last"  # context after the whole window, mean over frames, or both
     both_strands: bool = True  # average over both strands, so that a query is found on either
     precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 of LSTM encoders on CPUs that are faster in it
-    standardise: bool = True  # each dimension to mean 0 and spread 1 over the index, before the cosine
+    scale: Scale = "raw"  # before the cosine: vectors as they are, centred on the index's mean, or standardised by it
     kind: Literal["auto", "exact", "ivf"] = "auto"  # compare all rows, or cells by faiss; auto: all of up to a million
     recall: float = 0.95  # share of the ten nearest rows that ivf is to find; reads as many cells as that takes
     seed: int = 0  # of ivf's cells
@@ -53,7 +54,7 @@ def run(
 ) -> list[str]:
     """Index the windows of `genomes` (a store or FASTA) in the folder `out`; lines that say what it holds.
 
-    encoder: a run or model folder, `kmer:K`, `gc`, or `untrained:RUN`. Raises InputError, and then leaves no folder.
+    encoder: a run or model folder, `kmer:K` or `untrained:RUN`. Raises InputError, and then leaves no folder.
     """
     out = Path(out)
     files.spare([out], [genomes])
@@ -70,8 +71,10 @@ def run(
         count, width = _embed(opened, items, folder, settings.rows, f"index {encoder}", device)
         if not count:
             raise InputError(f"{genomes}: holds no sequence of known bases")
+        if width == 1:
+            raise InputError(f"{encoder}: gives one number, which has no direction to compare; for GC index kmer:1")
         vectors_NC = np.lib.format.open_memmap(folder / VECTORS, "r+")
-        _to_unit(vectors_NC, folder / SCALE if settings.standardise and count > 1 else None)
+        _to_unit(vectors_NC, "raw" if count == 1 else settings.scale, folder / SCALE)
         found = _cells(vectors_NC, folder / CELLS, settings)
         origin: dict[str, Any] = {"spec": encoder, "path": None, "sha256": None}
         if opened.weights:
@@ -121,19 +124,21 @@ def _header(stream: Any, count: int, width: int) -> None:
     np.lib.format.write_array_header_1_0(stream, description)
 
 
-def _to_unit(vectors_NC: np.ndarray, scale_path: Path | None) -> None:
-    """Standardise and bring to unit length in place, block by block; the scale is kept for queries."""
+def _to_unit(vectors_NC: np.ndarray, scale: Scale, path: Path) -> None:
+    """Scale and bring to unit length in place, block by block; the scale is kept for queries."""
     scale_2C = None
-    if scale_path is not None:
-        scale_2C = _scale(vectors_NC)
-        np.save(scale_path, scale_2C, allow_pickle=False)
+    if scale != "raw":
+        scale_2C = _mean_and_spread(vectors_NC)
+        if scale == "centred":
+            scale_2C[1] = 1
+        np.save(path, scale_2C, allow_pickle=False)
     for first in range(0, len(vectors_NC), BLOCK):
         part = slice(first, first + BLOCK)
         vectors_NC[part] = nearest.unit(scaled(vectors_NC[part], scale_2C))
 
 
-def _scale(vectors_NC: np.ndarray) -> np.ndarray:
-    """Mean and spread of each dimension, (2, C); a dimension that does not vary is divided by 1."""
+def _mean_and_spread(vectors_NC: np.ndarray) -> np.ndarray:
+    """Of each dimension, (2, C); one that does not vary has spread 1."""
     n, blocks = len(vectors_NC), range(0, len(vectors_NC), BLOCK)
     mean_C = np.sum([vectors_NC[at : at + BLOCK].sum(0, dtype=np.float64) for at in blocks], axis=0) / n
     off_C = np.sum([((vectors_NC[at : at + BLOCK] - mean_C) ** 2).sum(0) for at in blocks], axis=0)
