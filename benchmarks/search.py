@@ -6,8 +6,14 @@ Genomes are cut into blocks of 20,000 bases. Of every genome ten blocks, every s
 queries are drawn from the blocks between them, of the test genomes only, whose genera pretraining has not read. A query
 has found its genus where `genossl search --by genome` names its genome first (recall@1) or among ten (recall@10).
 There is one genome to a genus, so chance is 1 and 10 of 66. Queries are compared in windows of 500 bases, and those of
-5,000 also whole, with an index of windows of 5,000. Every encoder is tried with each `scale` of `genossl index`. Intervals: 95 %, a paired bootstrap over test genomes. FOLDER is that of the bake-off, with
-prokaryotes/. The same command goes on where it was stopped; what it printed is in OUT/search.md.
+5,000 also whole, with an index of windows of 5,000. Every encoder is tried with each `scale` of `genossl index`, ours
+also with both kinds of `pool`.
+Intervals: 95 %, a paired bootstrap over test genomes. FOLDER is that of the bake-off, with prokaryotes/. The same
+command goes on where it was stopped; what it printed in the end is in OUT/search.md.
+
+  python benchmarks/search.py --speed
+
+How long queries wait for an exact and an approximate index of random vectors of 256 numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +22,8 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +35,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from bakeoff_data import BLOCK, SIDES, _rng, sheet  # noqa: E402
 
+from genossl.evaluation import nearest  # noqa: E402
 from genossl.evaluation.scores import interval, resample  # noqa: E402
 from genossl.genome import fasta  # noqa: E402
 from genossl.genome.alphabet import decode  # noqa: E402
@@ -85,7 +94,7 @@ def _queries(genome: str, blocks: list[tuple[str, np.ndarray]], length: int, n: 
     return [f">{genome}.{i}\n{decode(tokens)}\n" for i, tokens in enumerate(pieces)]
 
 
-def found(name: str, spec: str, scale: Any, out: Path) -> pd.DataFrame:
+def found(name: str, spec: str, pool: Any, scale: Any, out: Path) -> pd.DataFrame:
     """For each query and question the rank of its genome (11 where it is not among ten)."""
     path = out / "found" / f"{name}.tsv"
     if path.is_file():
@@ -93,7 +102,7 @@ def found(name: str, spec: str, scale: Any, out: Path) -> pd.DataFrame:
     parts = []
     for window in (SHORT, WHOLE):
         folder = out / "index"
-        settings = index.Settings(window=window, scale=scale, kind="exact")
+        settings = index.Settings(window=window, pool=pool, scale=scale, kind="exact")
         index.run(spec, out / "indexed", folder, settings, "cpu")
         for length in LENGTHS if window == SHORT else (WHOLE,):
             search.run(
@@ -159,14 +168,50 @@ def _of(table: pd.DataFrame, name: str, asked: str, at: int) -> np.ndarray:
     return value
 
 
+def speed(sizes: tuple[int, ...] = (100_000, 1_000_000), cells: int = 100_000) -> Iterator[str]:
+    """Seconds for 1, 100 and 1,000 query windows by number of rows, which lie around a thousand directions."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(1000, 256)).astype(np.float32)
+    yield "| rows | index | built | 1 query | 100 queries | 1,000 queries | recall@10 |\n|---|---|---|---|---|---|---|"
+    for n in sizes:
+        rows = np.empty((n, 256), np.float32)
+        for first in range(0, n, 10_000):
+            noise = rng.normal(size=(10_000, 256)).astype(np.float32)
+            rows[first : first + 10_000] = nearest.unit(directions[rng.integers(0, 1000, 10_000)] + noise)
+        query = nearest.unit(directions[rng.integers(0, 1000, 1000)] + rng.normal(size=(1000, 256)))
+        truth, times = _timed(partial(nearest.exact, vectors_NC=rows, top=10), query)
+        yield f"| {n:,} | exact | | {times} | 1 |"
+        if n <= cells:
+            begun = time.perf_counter()
+            built = nearest.build_cells(rows, 0.95, 0)[0]
+            took = time.perf_counter() - begun
+            found, times = _timed(lambda q, i=built, v=rows: nearest.approximate(i, v, q, 10), query)
+            yield f"| {n:,} | ivf | {took:.0f} s | {times} | {nearest.recalled(found, truth):.3f} |"
+
+
+def _timed(search: Callable[[np.ndarray], nearest.Hits], query: np.ndarray) -> tuple[nearest.Hits, str]:
+    """The hits of all queries, and the cells that say how long 1, 100 and all took."""
+    cells = []
+    for n in (1, 100, 1000):
+        begun = time.perf_counter()
+        hits = search(query[:n])
+        cells.append(f"{time.perf_counter() - begun:.3f} s")
+    return hits, " | ".join(cells)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of public sequences")
-    parser.add_argument("--out", type=Path, required=True, help="folder of stores, run and tables")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of public sequences")
+    parser.add_argument("--out", type=Path, default=Path("results/search"), help="folder of stores, run and tables")
     parser.add_argument("--steps", type=int, default=500, help="of the default recipe, 256 windows each")
     parser.add_argument("--queries", type=int, default=30, help="of each length from each test genome")
     parser.add_argument("--seed", type=int, default=0, help="of pretraining and of the bootstrap")
+    parser.add_argument("--speed", action="store_true", help="measure that, and nothing else")
     options = parser.parse_args()
+    if options.speed:
+        for line in speed():
+            print(line, flush=True)
+        return 0
     if not (options.data / "prokaryotes" / "genomes.tsv").is_file():
         print(f"search: {options.data}: no prokaryotes/genomes.tsv", file=sys.stderr)
         return 2
@@ -178,12 +223,17 @@ def main() -> int:
         out / "learnt", run, {"pretrain": {"steps": options.steps, "seed": options.seed}}, pretrain.Jobs("cpu")
     )
     print(f"pretraining: {time.perf_counter() - begun:.0f} s", flush=True)
-    specs = {"pretrained": str(run), "untrained": f"untrained:{run}", **{k.replace(":", ""): k for k in KMERS}}
+    specs = {
+        f"{name}, {pool}": (spec, pool)
+        for name, spec in (("pretrained", str(run)), ("untrained", f"untrained:{run}"))
+        for pool in ("last", "mean")
+    }
+    specs |= {spec.replace(":", ""): (spec, "last") for spec in KMERS} | {"gc": ("kmer:1", "last")}
     ranks = {}
-    for name, spec in (specs | {"gc": "kmer:1"}).items():
+    for name, (spec, pool) in specs.items():
         for scale in SCALES if name != "gc" else ("raw",):
             begun, full = time.perf_counter(), f"{name}, {scale}"
-            ranks[full] = found(full, spec, scale, out)
+            ranks[full] = found(full, spec, pool, scale, out)
             print(f"{full}: {time.perf_counter() - begun:.0f} s", flush=True)
     genera = len(sheet(options.data / "prokaryotes" / "genomes.tsv"))
     lines = report(recalls(ranks, options.seed), genera, options.queries)

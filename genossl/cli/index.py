@@ -33,7 +33,7 @@ def index(
 ) -> None:
     """Index the windows of genomes, for genossl search.
 
-    ENCODER is a run or model folder, kmer:K (1 to 8; kmer:1 is the content of GC), or untrained:RUN. GENOMES is a token store
+    ENCODER is a run or model folder, kmer:K (1 to 8; kmer:1 is GC content), or untrained:RUN. GENOMES is a token store
     or FASTA.
     """
     from genossl import config

@@ -17,6 +17,7 @@ from genossl.genome.inputs import Item
 from genossl.model.index import Index
 
 RARE = 0.99  # quantile of the background
+HELD = 1 << 24  # similarities to contigs or genomes that are held at once
 GROUPS = {"contig": ("genome", "contig"), "genome": ("genome",)}
 COLUMNS = {
     "window": (
@@ -79,23 +80,47 @@ def _windows(index: Index, windows: Iterator[Window], settings: Settings) -> Ite
 def _groups(index: Index, windows: Iterator[Window], settings: Settings) -> Iterator[Hit]:
     """A group's similarity to a query: over the query's windows the mean of that of the most similar row.
 
-    `nearest` counts the query's windows whose most similar row of all lies there.
+    `nearest` counts the query's windows whose most similar row of all lies there. Windows of many queries are compared
+    at once; the last query of a block may go on in the next.
     """
     starts_G, excluded = index.starts(GROUPS[settings.by]), Excluded(index, settings.exclude)
-    for name, own in groupby(windows, lambda window: window[0]):
-        total_G, nearest_G, count = np.zeros(len(starts_G)), np.zeros(len(starts_G), int), 0
-        while some := [item for _, item in islice(own, settings.rows)]:
-            query_QC = index.vectors_of([item.tokens for item in some])
-            without_Q2 = excluded.rows([item.row for item in some])
-            best_QG = nearest.of_groups(query_QC, index.vectors_NC, starts_G, without_Q2)
-            total_G += best_QG.sum(0)
-            nearest_G += np.bincount(best_QG.argmax(1), minlength=len(starts_G))
-            count += len(some)
-        mean_G = np.round(total_G / count, 9)
+    at_once = min(settings.rows, max(1, HELD // len(starts_G)))
+    places = index.rows.loc[starts_G, list(GROUPS[settings.by])].to_numpy()
+    query: _Query | None = None
+    while some := list(islice(windows, at_once)):
+        query_QC = index.vectors_of([item.tokens for _, item in some])
+        without_Q2 = excluded.rows([item.row for _, item in some])
+        best_QG = nearest.of_groups(query_QC, index.vectors_NC, starts_G, without_Q2)
+        first = 0
+        for name, own in groupby(name for name, _ in some):
+            part = slice(first, first + sum(1 for _ in own))
+            if query is None or query.name != name:
+                if query is not None:
+                    yield from query.hits(places, settings)
+                query = _Query(name, len(starts_G))
+            query.add_(best_QG[part])
+            first = part.stop
+    if query is not None:
+        yield from query.hits(places, settings)
+
+
+class _Query:
+    """Sums over the windows of a query, for each group."""
+
+    def __init__(self, name: str | int, groups: int) -> None:
+        self.name, self.windows = name, 0
+        self.total_G, self.nearest_G = np.zeros(groups), np.zeros(groups, int)
+
+    def add_(self, best_QG: np.ndarray) -> None:
+        self.total_G += best_QG.sum(0)
+        self.nearest_G += np.bincount(best_QG.argmax(1), minlength=len(self.nearest_G))
+        self.windows += len(best_QG)
+
+    def hits(self, places: np.ndarray, settings: Settings) -> Iterator[Hit]:
+        mean_G = np.round(self.total_G / self.windows, 9)
         for k, g in enumerate(np.argsort(-mean_G, kind="stable")[: settings.top], 1):
             if mean_G[g] >= settings.least:
-                place = (index.rows[column].iloc[starts_G[g]] for column in GROUPS[settings.by])
-                cells = (name, k, *place, round(float(mean_G[g]), 6), count, int(nearest_G[g]))
+                cells = (self.name, k, *places[g], round(float(mean_G[g]), 6), self.windows, int(self.nearest_G[g]))
                 yield dict(zip(COLUMNS[settings.by], cells, strict=True))
 
 
@@ -104,10 +129,12 @@ class Excluded:
 
     def __init__(self, index: Index, what: str) -> None:
         self.index, self.what = index, what
-        self.start_N, self.end_N = index.rows["start"].to_numpy(), index.rows["end"].to_numpy()
-        genomes = self._ranges(("genome",))
         self.ranges: dict[tuple[str, str], tuple[int, int]] = {}  # of a contig, or of its genome
         self.genomes: dict[str, list[str]] = {}  # that have a contig of that name
+        if what == "nothing":
+            return
+        self.start_N, self.end_N = index.rows["start"].to_numpy(), index.rows["end"].to_numpy()
+        genomes = self._ranges(("genome",))
         for (genome, contig), rows in self._ranges(("genome", "contig")).items():
             self.ranges[genome, contig] = genomes[genome,] if what == "genome" and genome else rows
             self.genomes.setdefault(contig, []).append(genome)
@@ -127,7 +154,8 @@ class Excluded:
         found = np.zeros((len(queries), 2), int)
         for at, row in zip(found, queries, strict=True):
             contig = row.get("contig", row["id"])
-            of = [row["genome"]] if row.get("genome") in self.genomes.get(contig, ()) else self.genomes.get(contig, [])
+            # FASTA knows no genomes, neither as a query nor as an index
+            of = [genome for genome in self.genomes.get(contig, []) if genome in ("", row.get("genome", genome))]
             if len(of) > 1:
                 raise InputError(
                     f"contig {contig!r} is in several genomes of the index; give a store, which says in which"
