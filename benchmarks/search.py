@@ -47,7 +47,7 @@ BLOCKS = 10  # of a genome that are indexed
 LEARNT = 1_000_000  # bases of a genome that pretraining reads
 TOP = 10
 REPLICATES = 2000
-SCALES = ("raw", "centred", "standardised")
+SCALES = ("raw", "standardised")
 KMERS = tuple(f"kmer:{k}" for k in (3, 4, 5, 6))
 
 

@@ -20,7 +20,7 @@ from genossl.verbs import embed, index
 from genossl.verbs.index import Settings
 
 
-@pytest.mark.parametrize("scale", ["raw", "centred", "standardised"])
+@pytest.mark.parametrize("scale", ["raw", "standardised"])
 @pytest.mark.parametrize("encoder", ["kmer:3", "run"])
 def test_vectors_are_those_of_embed(encoder: str, scale: Any, tiny_store: Path, tiny_run: Path, tmp_path: Path) -> None:
     spec = str(tiny_run) if encoder == "run" else encoder
@@ -28,10 +28,8 @@ def test_vectors_are_those_of_embed(encoder: str, scale: Any, tiny_store: Path, 
     embed.run(spec, tiny_store, tmp_path / "x.npy", embed.Settings(window=150, step=70), device="cpu")
     table = read_table(tmp_path / "x.npy")
     x = np.array(table.vectors, float)
-    if scale != "raw":
-        x -= x.mean(0)
     if scale == "standardised":
-        x /= x.std(0)
+        x = (x - x.mean(0)) / x.std(0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     found = open_index(tmp_path / "ix", device="cpu")
     np.testing.assert_allclose(found.vectors_NC, x, atol=2e-6)
@@ -54,7 +52,7 @@ def test_the_same_command_writes_the_same_bytes(
 
 
 def test_what_varies_nowhere_and_what_is_unknown(tmp_path: Path) -> None:
-    """A constant dimension stays 0, a single window is not scaled, windows of N are left out."""
+    """A constant dimension stays 0, a single window is not standardised, windows of N are left out."""
     lone = np.tile(np.array([0, 1, 2, 3], np.uint8), 25)
     planted.write_fasta(tmp_path / "one.fa", {"one": lone, "none": np.full(200, 4, np.uint8)})
     settings = Settings(window=100, scale="standardised")
@@ -83,6 +81,21 @@ def test_damage_is_told(name: str, tiny_store: Path, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"no such file|no index"):
         open_index(tmp_path / "ix")
+
+
+def test_auto_is_exact_up_to_a_size_and_where_faiss_is_missing(
+    tiny_store: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    def kind() -> str:
+        index.run("kmer:2", tiny_store, tmp_path / "ix", Settings(window=50))
+        return open_index(tmp_path / "ix").about["kind"]
+
+    assert kind() == "exact"
+    monkeypatch.setattr(index, "EXACT", 359)  # of 360 windows
+    assert kind() == "ivf"
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert kind() == "exact"
+    assert caplog.messages == ["360 windows are all compared; an approximate index needs genossl[search]"]
 
 
 def test_an_index_of_another_format_is_refused(tiny_store: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ which neighbours and by how many threads they were made: a tie is a tie everywhe
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,13 +104,23 @@ def of_groups(
 # ---- approximate: an inverted file, of which the cells nearest to a query are read
 
 
+def has_faiss() -> bool:
+    """Whether it is installed, without loading it."""
+    return importlib.util.find_spec("faiss") is not None
+
+
+def require_faiss() -> None:
+    """InputError where it is not installed."""
+    if not has_faiss():
+        raise InputError("an approximate index needs faiss; pip install 'genossl[search]'")
+
+
 def faiss() -> Any:
     """The library, on one thread: its cells are then the same each time, and its OpenMP does not meet torch's."""
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells what it finds of the processor
-    try:
-        import faiss as library
-    except ImportError:
-        raise InputError("an approximate index needs faiss; pip install 'genossl[search]'") from None
+    require_faiss()
+    import faiss as library
+
     library.omp_set_num_threads(1)
     return library
 

@@ -1,7 +1,7 @@
 """An index on disk: windows of genomes as unit vectors, where each window lies, and the encoder that reads a query.
 
 A folder with vectors.npy (float32, memory-mapped), rows.tsv (genome, contig, start, end), index.json (what was indexed,
-how, and checksums), scale.npy where vectors were scaled, and cells.faiss where it is approximate.
+how, and checksums), scale.npy where vectors were standardised, and cells.faiss where it is approximate.
 """
 
 # N rows, Q queries, C dimensions
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ class Index:
     embedder: Embedder
     scale_2C: np.ndarray | None  # what was taken away from each dimension, and what it was divided by
     spec: str  # of the encoder, where it is now
-    cells: list[Any]  # the inverted file, once it was needed
+
+    @cached_property
+    def cells(self) -> Any:
+        """The inverted file; read when it is first needed, so that faiss comes after torch has begun."""
+        return nearest.read_cells(self.folder / CELLS, self.about["probes"])
 
     def vectors_of(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """Unit vectors of sequences of tokens, float64 (Q, C), made as those of the index were."""
@@ -47,9 +52,7 @@ class Index:
         """The rows most like each query; of an approximate index those of its nearest cells."""
         if self.about["kind"] == "exact" or without_Q2 is not None:
             return nearest.exact(query_QC, self.vectors_NC, top, without_Q2)
-        if not self.cells:  # here, and not where an index is opened: faiss comes after torch has begun
-            self.cells.append(nearest.read_cells(self.folder / CELLS, self.about["probes"]))
-        return nearest.approximate(self.cells[0], self.vectors_NC, query_QC, top)
+        return nearest.approximate(self.cells, self.vectors_NC, query_QC, top)
 
     def starts(self, by: tuple[str, ...]) -> np.ndarray:
         """Where runs of rows of one genome, or of one contig of one genome, begin."""
@@ -58,7 +61,7 @@ class Index:
 
 
 def scaled(vectors_NC: np.ndarray, scale_2C: np.ndarray | None) -> np.ndarray:
-    """Vectors minus the first row of the scale, divided by the second, in float64; as they are where there is none."""
+    """Vectors standardised by the mean and spread of the index's, in float64; as they are where it has none."""
     vectors_NC = np.asarray(vectors_NC, np.float64)
     return vectors_NC if scale_2C is None else (vectors_NC - scale_2C[0]) / scale_2C[1]
 
@@ -89,4 +92,4 @@ def open_index(path: str | Path, encoder: str | None = None, device: str = "auto
     )  # fmt: skip
     scale_2C = np.load(folder / SCALE, allow_pickle=False) if SCALE in about["files"] else None
     vectors_NC = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    return Index(folder, vectors_NC, table, about, opened.embedder, scale_2C, spec, [])
+    return Index(folder, vectors_NC, table, about, opened.embedder, scale_2C, spec)

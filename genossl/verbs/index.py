@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,9 +23,10 @@ from genossl.model.index import ABOUT, CELLS, FORMAT, ROWS, SCALE, TABLE, VECTOR
 from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
-Scale = Literal["raw", "centred", "standardised"]
+Scale = Literal["raw", "standardised"]
 EXACT = 1_000_000  # rows up to which all are compared; docs/search.md says how long that takes
 BLOCK = 1 << 14  # rows scaled at once
+log = logging.getLogger("genossl")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Settings:
     pool: Pool = "last"  # context after the whole window, mean over frames, or both
     both_strands: bool = True  # average over both strands, so that a query is found on either
     precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 of LSTM encoders on CPUs that are faster in it
-    scale: Scale = "raw"  # before the cosine: vectors as they are, centred on the index's mean, or standardised by it
+    scale: Scale = "raw"  # vectors as they are, or each dimension to mean 0 and spread 1 over the index
     kind: Literal["auto", "exact", "ivf"] = "auto"  # compare all rows, or cells by faiss; auto: all of up to a million
     recall: float = 0.95  # share of the ten nearest rows that ivf is to find; reads as many cells as that takes
     seed: int = 0  # of ivf's cells
@@ -62,6 +64,8 @@ def run(
         raise InputError(f"{out}: exists and is no index; expected a new folder or an index to replace")
     if inputs.is_table(Path(genomes)):
         raise InputError(f"{genomes}: is a labelled table; expected a token store or FASTA")
+    if settings.kind == "ivf":
+        nearest.require_faiss()
     opened = open_encoder(encoder, settings.pool, settings.both_strands, device, threads, settings.precision)
     window = {-1: 0, 0: opened.window}.get(settings.window, settings.window)
     settings = dataclasses.replace(settings, precision=opened.precision)
@@ -127,10 +131,8 @@ def _header(stream: Any, count: int, width: int) -> None:
 def _to_unit(vectors_NC: np.ndarray, scale: Scale, path: Path) -> None:
     """Scale and bring to unit length in place, block by block; the scale is kept for queries."""
     scale_2C = None
-    if scale != "raw":
+    if scale == "standardised":
         scale_2C = _mean_and_spread(vectors_NC)
-        if scale == "centred":
-            scale_2C[1] = 1
         np.save(path, scale_2C, allow_pickle=False)
     for first in range(0, len(vectors_NC), BLOCK):
         part = slice(first, first + BLOCK)
@@ -148,8 +150,13 @@ def _mean_and_spread(vectors_NC: np.ndarray) -> np.ndarray:
 
 def _cells(vectors_NC: np.ndarray, path: Path, settings: Settings) -> dict[str, Any]:
     """Write an inverted file where one is asked for; what index.json says of it."""
-    if settings.kind == "exact" or (settings.kind == "auto" and len(vectors_NC) <= EXACT):
-        return {"kind": "exact"}
+    kind = settings.kind
+    if kind == "auto":
+        kind = "ivf" if len(vectors_NC) > EXACT and nearest.has_faiss() else "exact"
+        if kind == "exact" and len(vectors_NC) > EXACT:
+            log.warning("%d windows are all compared; an approximate index needs genossl[search]", len(vectors_NC))
+    if kind == "exact":
+        return {"kind": kind}
     cells, found = nearest.build_cells(vectors_NC, settings.recall, settings.seed)
     nearest.write_cells(path, cells)
-    return {"kind": "ivf", "cells": cells.nlist, "probes": cells.nprobe, "recall": found}
+    return {"kind": kind, "cells": cells.nlist, "probes": cells.nprobe, "recall": found}
