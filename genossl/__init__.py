@@ -19,6 +19,8 @@ _HOMES = {
     "KmerProfile": "genossl.api.transformers",
     "WindowDataset": "genossl.api.datasets",
     "LabelledSequences": "genossl.api.datasets",
+    "GenomeIndex": "genossl.api.search",
+    "open_index": "genossl.api.search",
     "from_pretrained": "genossl.api.sharing",
     "save_pretrained": "genossl.api.sharing",
     "Encoder": "genossl.model.encoder",
@@ -28,6 +30,7 @@ _HOMES = {
 __all__ = [
     "Encoder",
     "GenomeEmbedder",
+    "GenomeIndex",
     "InputError",
     "KmerProfile",
     "LabelledSequences",
@@ -39,6 +42,7 @@ __all__ = [
     "from_pretrained",
     "load_encoder",
     "methods",
+    "open_index",
     "save_pretrained",
     "to_anndata",
 ]
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from genossl.api.datasets import LabelledSequences, WindowDataset
     from genossl.api.embedding import embed, embed_fasta, load_encoder
     from genossl.api.frames import to_anndata
+    from genossl.api.search import GenomeIndex, open_index
     from genossl.api.sharing import from_pretrained, save_pretrained
     from genossl.api.transformers import GenomeEmbedder, KmerProfile
     from genossl.errors import InputError

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import entr, expit, log_softmax, softmax
+from scipy.special import entr, expit, log_softmax, logsumexp, softmax
 from sklearn.linear_model import Ridge
 
 from genossl import files
@@ -60,6 +60,14 @@ class Head:
         """What may be averaged over windows, (N, K): log-probabilities, log-odds of each label, or values."""
         scaled_NK = self.logits(vectors_ND) / self.temperature
         return log_softmax(scaled_NK, axis=1) if self.kind == CLASSES else scaled_NK
+
+    def log_odds(self, vectors_ND: np.ndarray) -> np.ndarray:
+        """What a decision hangs on, (N, K): log-odds of each class against all others, or of each label; or values."""
+        scaled_NK = self.logits(vectors_ND) / self.temperature
+        if self.kind != CLASSES:
+            return scaled_NK
+        others = [logsumexp(np.delete(scaled_NK, k, axis=1), axis=1) for k in range(len(self.classes))]
+        return scaled_NK - np.stack(others, axis=1)
 
     def answers(self, evidence_NK: np.ndarray) -> Answers:
         """Evidence, of one window or the mean of many, as labels and probabilities."""

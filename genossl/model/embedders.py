@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,3 +59,26 @@ def open_encoder(
         return embed(encoder, sequences, pool, both_strands, found)
 
     return Opened(embedder, int(about.get("length", 500)), weights, found)
+
+
+def same_encoder(origin: Mapping[str, Any], path: str | Path, given: str | None, made: str = "was trained") -> str:
+    """The encoder to open for what lies at `path`: the one given, else where it was.
+
+    origin: its spec, path and sha256. Raises InputError unless it is the very one, told by sha256.
+    """
+    spec, wanted = origin["spec"], origin.get("sha256")
+    if not wanted:  # k-mers and GC have no weights, so their name says it all
+        if given is not None and given.replace(":", "") != spec.replace(":", ""):
+            raise InputError(f"{path}: {made} on vectors of {spec}, found --encoder {given}")
+        return spec
+    prefix = UNTRAINED if spec.startswith(UNTRAINED) else ""
+    where = f"{prefix}{origin.get('path') or spec.removeprefix(UNTRAINED)}" if given is None else given
+    folder = where.removeprefix(UNTRAINED)
+    if given is None and not Path(folder).exists():
+        raise InputError(f"{path}: its encoder was {folder}, which is not there; say where it is: --encoder RUN")
+    another = re.fullmatch(r"gc|kmer:?\d+", where) and not Path(where).exists()
+    if another or where.startswith(UNTRAINED) != bool(prefix):
+        raise InputError(f"{path}: {made} on vectors of {spec}, found --encoder {where}")
+    if (found := checkpoint.describe(folder).get("sha256")) != wanted:
+        raise InputError(f"{path}: {made} with an encoder of sha256 {wanted}; {folder} has {found}")
+    return where

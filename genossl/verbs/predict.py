@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,8 +22,7 @@ from genossl.evaluation.pooling import Pool
 from genossl.evaluation.saved_head import CLASSES, MULTILABEL, REGRESSION, Answers, Head
 from genossl.genome import inputs
 from genossl.genome.labels import files_of
-from genossl.model import checkpoint
-from genossl.model.embedders import UNTRAINED, open_encoder
+from genossl.model.embedders import open_encoder, same_encoder
 
 LEVELS = ("read", "contig", "genome")
 log = logging.getLogger("genossl")
@@ -65,7 +63,7 @@ def run(
     written = [out, *(files.beside(out, f"{level}s") for level in LEVELS)]
     files.spare(written, [*files_of(source), sequences])
     head = saved_head.load(path)
-    spec = which_encoder(head, path, encoder)
+    spec = same_encoder(head.about["encoder"], path, encoder)
     pool, both = head.about["pool"], head.about["both_strands"]
     precision = head.about.get("precision", "auto")
     embedder, trained_on, weights, _ = open_encoder(spec, pool, both, device, threads, precision)
@@ -98,30 +96,6 @@ def run(
             tables.short, tables.count["read"], learnt,
         )  # fmt: skip
     return tables.summary()
-
-
-# ---- the encoder that the head was trained on
-
-
-def which_encoder(head: Head, path: str | Path, given: str | None) -> str:
-    """The encoder to open: the one given, else where it was; InputError unless it is the very one, told by sha256."""
-    origin = head.about["encoder"]
-    spec, wanted = origin["spec"], origin.get("sha256")
-    if not wanted:  # k-mers and GC have no weights, so their name says it all
-        if given is not None and given.replace(":", "") != spec.replace(":", ""):
-            raise InputError(f"{path}: was trained on vectors of {spec}, found --encoder {given}")
-        return spec
-    prefix = UNTRAINED if spec.startswith(UNTRAINED) else ""
-    where = f"{prefix}{origin.get('path') or spec.removeprefix(UNTRAINED)}" if given is None else given
-    folder = where.removeprefix(UNTRAINED)
-    if given is None and not Path(folder).exists():
-        raise InputError(f"{path}: its encoder was {folder}, which is not there; say where it is: --encoder RUN")
-    another = re.fullmatch(r"gc|kmer:?\d+", where) and not Path(where).exists()
-    if another or where.startswith(UNTRAINED) != bool(prefix):
-        raise InputError(f"{path}: was trained on vectors of {spec}, found --encoder {where}")
-    if (found := checkpoint.describe(folder).get("sha256")) != wanted:
-        raise InputError(f"{path}: was trained with an encoder of sha256 {wanted}; {folder} has {found}")
-    return where
 
 
 # ---- the tables

@@ -9,7 +9,8 @@ from genossl import files
 from genossl.errors import InputError
 
 SUFFIX = ".provenance.json"
-INSIDE = ("store.json", "run", "genomes.tsv")  # whose provenance lies in a folder: a store, a run, fetched genomes
+# whose provenance lies in a folder: a store, a run, fetched genomes, an index, an explanation
+INSIDE = ("store.json", "run", "genomes.tsv", "index", "explain")
 
 
 class Made(NamedTuple):
