@@ -1,7 +1,7 @@
 """The documentation as its readers see it: pages, fenced blocks, and the commands in them.
 
-A comment on the line above a block says what a reader does with it: `file NAME` (write it there), `slow` (it takes
-minutes), `not run: WHY`.
+A comment on the line above a block, which readers do not see, says what the tests do with it: `file NAME` (write it
+there) or `not run: WHY`. Without one, a console or python block is run.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(
-    r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.M | re.S
-)
+BLOCK = re.compile(r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
+ENDS = ("|", "||", "&&", ";", "&", ">")  # of a command in a line of several
 
 
 class Block(NamedTuple):
@@ -65,8 +64,7 @@ def calls(body: str) -> Iterator[list[str]]:
     """The words of every call of genossl in a console block, wherever in a command it stands."""
     for command in commands(body):
         words = shlex.split(command.replace("\\\n", " ").replace("\n", " ; "), comments=True)
-        at = [i for i, word in enumerate(words) if word == "genossl"]
-        for first in at:
-            end = next((i for i in range(first, len(words)) if words[i] in ("|", "&&", ";", "&")), len(words))
-            if first == 0 or words[first - 1] in ("|", "&&", ";", "do", "time", "-v", "python", "(") or first == at[0]:
-                yield words[first + 1 : end]
+        for first, word in enumerate(words):
+            if word == "genossl":
+                rest = words[first + 1 :]
+                yield rest[: next((i for i, word in enumerate(rest) if word in ENDS), None)]

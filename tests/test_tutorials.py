@@ -14,7 +14,9 @@ from pathlib import Path
 import pages
 import pytest
 
-TUTORIALS = [pages.ROOT / "docs" / "quickstart.md", *sorted((pages.ROOT / "docs" / "tutorials").glob("*.md"))]
+DOCS = pages.ROOT / "docs"
+ALSO = ("quickstart", "how_it_works", "faq", "formats")  # pages that are no tutorials and run nevertheless
+TUTORIALS = [*(DOCS / f"{name}.md" for name in ALSO), *sorted((DOCS / "tutorials").glob("*.md"))]
 LINKED = ("Snakefile", "config.yaml", "examples", "pyproject.toml", "workflow")
 COPIED = ("genossl", "tests")  # pages add files to these
 
@@ -60,7 +62,7 @@ def test_a_page_runs_as_it_stands(page, checkout):
 def typed(body: str, where: str) -> str:
     """Type a block's commands into a shell that stops at the first failure; what they print."""
     script = "\n".join(["set -euo pipefail", *pages.commands(body)])
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, f"{where}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
