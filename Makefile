@@ -83,9 +83,9 @@ audit:  ## known weaknesses of the pinned dependencies (asks PyPI's database; fa
 		$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'; }
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
-docs: $(READY)  ## the documentation as a site, docs/_build/index.html, with its notebooks run (a minute or two)
-	$(RUN) python -m sphinx -b html -W --keep-going -q -d docs/_build/.trees docs docs/_build
-	@echo docs/_build/index.html
+docs: $(READY)  ## the documentation as a site, docs/_build/html/index.html, with its notebooks run (a minute or two)
+	$(RUN) python -m sphinx -b html -W --keep-going -q -d docs/_build/trees docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 gallery: demo  ## the pictures of docs/gallery.md, of the demo's report, by a Chromium of this machine
 	$(RUN) python benchmarks/gallery.py results/demo/report.html --out docs/gallery

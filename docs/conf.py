@@ -36,6 +36,7 @@ nb_execution_mode = "auto"  # notebooks are kept without outputs, and run as the
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 
+smartquotes = False  # "--set" is two hyphens
 default_role = "code"  # `x` in a docstring is code, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

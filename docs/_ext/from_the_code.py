@@ -5,11 +5,12 @@
     ```{configuration}
     ```                      config.yaml, section by section
 
-The command reference of sphinx-click gets the settings that `--help` lists.
+The command reference of sphinx-click gets the settings that `--help` lists, and records the comments of their fields.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import sys
@@ -43,7 +44,9 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]], code: int) -> str:
     """A Markdown table whose first `code` columns are code."""
     cells = [[f"`{cell}`" if cell and i < code else cell for i, cell in enumerate(row)] for row in rows]
     lines = [head, ("---",) * len(head), *cells]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in line) + " |" for line in lines
+    )
 
 
 class Written(SphinxDirective):
@@ -77,15 +80,13 @@ class Configuration(Written):
         self.env.note_dependency(str(CONFIG))
         parts = []
         for told, rows in sections(CONFIG.read_text()):
-            parts += [f"## {rows[0][0]}", told, table(("key", "in the demo", "what it is"), rows, code=2)]
+            name, shown = rows[0][0], [row for row in rows if row[1] or row[2]]
+            parts += [f"## {name}", told, table(("key", "in the demo", "what it is"), shown, code=2)]
         return "\n\n".join(part for part in parts if part)
 
 
 def sections(text: str) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Of each top-level key: the comment above it, and key, value and comment of itself and the keys below it.
-
-    A comment that goes on in the next lines, alone or beside the next keys, goes on with its first key.
-    """
+    """Of each top-level key: the comment above it, and key, value and comment of itself and the keys below it."""
     found: list[tuple[str, list[tuple[str, str, str]]]] = []
     above: list[str] = []
     for line in text.split("\n"):
@@ -98,6 +99,9 @@ def sections(text: str) -> list[tuple[str, list[tuple[str, str, str]]]]:
             found[-1][1].append((name, match["value"], match["comment"] or ""))
         elif line.startswith("# "):
             above.append(line[2:])
+        elif line.lstrip().startswith("# "):
+            name, value, comment = found[-1][1].pop()
+            found[-1][1].append((name, value, f"{comment} {line.lstrip()[2:]}"))
     return found
 
 
@@ -114,6 +118,20 @@ def settings_of_a_verb(_: Sphinx, context: click.Context, lines: list[str]) -> N
     lines[:] = told  # the epilog itself, the exit codes, is said once on the page
 
 
+def fields_of_a_record(_: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """After the docstring of a dataclass or named tuple: its fields and the comments beside them."""
+    if what == "class" and (dataclasses.is_dataclass(found) or issubclass(found, tuple)):
+        for key, kind, default, comment in fields(inspect.getsource(found), found.__name__):
+            if not key.startswith("_"):
+                lines += [f"``{key}: {kind}{f' = {default}' if default else ''}``", f"   {comment or '...'}"]
+        lines.append("")
+
+
+def no_fields_again(_: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
+    """The fields stand in the text of their class already."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def links_that_leave(app: Sphinx, page: str, source: list[str]) -> None:
     """A link to a file of the repository, for readers on a forge, is its text on the site."""
     here = app.env.doc2path(page).parent
@@ -128,6 +146,8 @@ def links_that_leave(app: Sphinx, page: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("methods", Methods)
     app.add_directive("configuration", Configuration)
+    app.connect("autodoc-process-docstring", fields_of_a_record)
+    app.connect("autodoc-skip-member", no_fields_again)
     app.connect("source-read", links_that_leave)
     app.connect("sphinx-click-process-epilog", settings_of_a_verb)
     return {"parallel_read_safe": True}
