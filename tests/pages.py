@@ -32,6 +32,12 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def anchors(page: Path) -> set[str]:
+    """What a forge calls the headings of a page in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
 def blocks(page: Path) -> Iterator[Block]:
     """In the order of the page."""
     text = page.read_text()

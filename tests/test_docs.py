@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,11 +11,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import click
+import gallery
 import pages
 import pytest
 
+from genossl import methods
 from genossl.cli import cli
-from genossl.files import NAME
+from genossl.config import read_yaml
 
 DOCS = pages.ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
@@ -71,12 +74,7 @@ def test_the_command_reference_lists_the_settings_of_a_verb(site):
 
 
 def test_the_tables_of_settings_come_from_the_code(site):
-    """Every method and every key of config.yaml, with its default."""
-    import dataclasses
-
-    from genossl import methods
-    from genossl.config import read_yaml
-
+    """Every setting of every method, and every key of config.yaml."""
     text = re.sub(r"<[^>]+>", "", (site / "reference" / "methods.html").read_text())
     for name in methods.available():
         for field in dataclasses.fields(methods.load(name).Settings):
@@ -128,8 +126,13 @@ def test_files_that_a_page_names_are_there(page):
     written = {block.mark.removeprefix("file ") for block in pages.blocks(page)}
     for path in re.findall(r"`((?:genossl|docs|tests|workflow|examples|benchmarks)/[\w./-]+)[`:]", page.read_text()):
         assert (pages.ROOT / path).exists() or path in written, f"{pages.name(page)}: {path}"
-    for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), f"{pages.name(page)} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)(?:#([^)\s]+))?\)", page.read_text()):
+        there = page.parent / target if target else page
+        assert there.exists(), f"{pages.name(page)} links to {target}"
+        if (
+            anchor and "reference" not in there.parts
+        ):  # whose headings are made by the build, which looks at these links
+            assert anchor in pages.anchors(there), f"{pages.name(page)} links to {target}#{anchor}"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -150,8 +153,17 @@ def test_a_notebook_runs(notebook, tmp_path, monkeypatch):
     assert any(cell.get("outputs") for cell in book.cells)
 
 
+def test_the_menu_of_the_method_cards_is_whole():
+    menu = (DOCS / "methods.md").read_text().partition("## The menu")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", menu, re.M)) == methods.available()
+
+
+def test_the_gallery_shows_each_picture_that_is_taken():
+    shown = re.findall(r"\]\(gallery/(\w+)\.png\)", (DOCS / "gallery.md").read_text())
+    assert shown == list(gallery.SHOTS)
+    assert sorted(path.stem for path in (DOCS / "gallery").iterdir()) == sorted(shown)
+
+
 def test_pictures_are_small():
     pictures = [path for suffix in ("png", "svg") for path in DOCS.rglob(f"*.{suffix}") if "_build" not in path.parts]
-    assert pictures
     assert [path.name for path in pictures if path.stat().st_size > 300_000] == []
-    assert all(NAME.fullmatch(path.name) for path in pictures)
