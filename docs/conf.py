@@ -27,7 +27,7 @@ html_theme = "furo"
 html_title = f"genossl {version}"
 html_static_path = ["_static"]
 html_css_files = ["wide_tables.css"]
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options = {"top_of_page_buttons": []}  # they lead to a page's source on a forge
 html_copy_source = False
 html_show_sphinx = False
 
@@ -43,7 +43,4 @@ autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 nitpicky = True
 # other projects' pages are not looked up, so that the build needs no network
-nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|pd|pandas|torch|nn|pathlib|sklearn|collections|abc|typing|dataclasses)\..*"),
-    (r"py:.*", r"(Path|Tensor|Any|Sequence|Iterable|Iterator|Callable|optional|array-like|ndarray|DataFrame)"),
-]
+nitpick_ignore_regex = [(r"py:.*", r"(?!genossl\.).*")]

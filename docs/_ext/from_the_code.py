@@ -14,6 +14,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import textwrap
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ from genossl.cli.options import HOME, Verb
 from genossl.config import described
 
 CONFIG = HOME.parent / "config.yaml"
-KEY = re.compile(r"(?P<indent> *)(?P<key>[\w]+): ?(?P<value>.*?)(?: +# (?P<comment>.*))?")
+KEY = re.compile(r"(?P<indent> *)(?P<key>\w+): ?(?P<value>.*?)(?: +# (?P<comment>.*))?")
 
 
 def fields(source: str, name: str) -> list[tuple[str, str, str, str]]:
@@ -121,14 +122,13 @@ def settings_of_a_verb(_: Sphinx, context: click.Context, lines: list[str]) -> N
 def fields_of_a_record(_: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
     """After the docstring of a dataclass or named tuple: its fields and the comments beside them."""
     if what == "class" and (dataclasses.is_dataclass(found) or issubclass(found, tuple)):
-        for key, kind, default, comment in fields(inspect.getsource(found), found.__name__):
-            if not key.startswith("_"):
-                lines += [f"``{key}: {kind}{f' = {default}' if default else ''}``", f"   {comment or '...'}"]
+        for key, kind, default, comment in fields(textwrap.dedent(inspect.getsource(found)), found.__name__):
+            lines += [f"* ``{key}: {kind}{f' = {default}' if default else ''}``  {comment}"]
         lines.append("")
 
 
 def no_fields_again(_: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """The fields stand in the text of their class already."""
+    """The fields of a named tuple stand in its own text; "Alias for field number 0" adds nothing."""
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
