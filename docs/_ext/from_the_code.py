@@ -121,8 +121,9 @@ def settings_of_a_verb(_: Sphinx, context: click.Context, lines: list[str]) -> N
 
 def fields_of_a_record(_: Sphinx, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
     """After the docstring of a dataclass or named tuple: its fields and the comments beside them."""
-    if what == "class" and (dataclasses.is_dataclass(found) or issubclass(found, tuple)):
-        for key, kind, default, comment in fields(textwrap.dedent(inspect.getsource(found)), found.__name__):
+    if what == "class" and (issubclass(found, tuple) or dataclasses.is_dataclass(found)):
+        source = textwrap.dedent(inspect.getsource(found))
+        for key, kind, default, comment in fields(source, name.rpartition(".")[2]):
             lines += [f"* ``{key}: {kind}{f' = {default}' if default else ''}``  {comment}"]
         lines.append("")
 
