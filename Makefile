@@ -32,8 +32,8 @@ PEERS_READY := $(PEERS)/.ready-$(shell cksum < benchmarks/peers.txt | cut -d' ' 
 RUN := PATH="$(BIN):$$PATH"
 SNAKEMAKE := $(RUN) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: help demo bakeoff verdicts bench peers test test-slow test-slurm test-lowest dist test-dist faults fuzz audit check \
-	format clean
+.PHONY: help demo bakeoff verdicts bench peers test test-slow test-slurm test-lowest dist test-dist faults fuzz audit \
+	docs gallery check format clean
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
@@ -113,6 +113,13 @@ audit:  ## known weaknesses of the pinned dependencies (asks PyPI's database; fa
 		$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'; }
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
+docs: $(READY)  ## the documentation as a site, docs/_build/html/index.html, with its notebooks run (a minute or two)
+	$(RUN) python -m sphinx -b html -W --keep-going -q -d docs/_build/trees docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+gallery: demo  ## the pictures of docs/gallery.md, of the demo's report, by a Chromium of this machine
+	$(RUN) python benchmarks/gallery.py results/demo/report.html --out docs/gallery
+
 check: $(READY)  ## lint, formats, types, the workflow's own linters
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -127,4 +134,4 @@ format: $(READY)  ## rewrite what the formatters would
 	$(RUN) snakefmt Snakefile workflow
 
 clean:  ## results and caches, not the environment
-	rm -rf results logs .snakemake .pytest_cache .ruff_cache
+	rm -rf results logs docs/_build .snakemake .pytest_cache .ruff_cache

@@ -61,7 +61,7 @@ class Method(nn.Module, abc.ABC):
 
     @property
     def together(self) -> int:
-        """Rows of a batch that meet in the loss, which is a mean over such groups; 0: all rows of the batch meet.
+        """Rows of a batch that meet in the loss, which is a mean over such groups; 0 where all rows of the batch meet.
 
         Groups are contiguous. Where they are small enough, processes that train together take whole groups each.
         """
