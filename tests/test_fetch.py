@@ -578,6 +578,7 @@ def test_what_is_no_accession(tmp_path: Path, text: str, message: str) -> None:
         ("a.txt", f"{RECORD}\n{RECORD}\n", f"{RECORD} occurs more than once"),
         ("a.tsv", "genome\tsplit\na\ttest\n", "no column path or accession"),
         ("a.tsv", "genome\taccession\na\t\n", "genome 'a' has neither path nor accession"),
+        ("a.tsv", "genome\taccession\na\tNC_\u0660\u0660\u0660\u0661\u0662\u0663\n", "a.tsv: found 'NC_"),
         ("a.tsv", "genome\tpath\taccession\na\t\tWP_1\n", "a.tsv: WP_1 is a protein"),
         ("b.tsv", None, "no such file"),
     ],

@@ -13,18 +13,19 @@ from genossl.genome.source import Source
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = r"(\.\d{1,3})?"
-ASSEMBLY = re.compile(rf"GC[AF]_\d{{9}}{_VERSION}")
+# [0-9], not \d, which other scripts' digits match, too
+_VERSION = r"(\.[0-9]{1,3})?"
+ASSEMBLY = re.compile(rf"GC[AF]_[0-9]{{9}}{_VERSION}")
 NUCLEOTIDE = re.compile(
-    rf"([A-Z]\d{{5}}|[A-Z]{{2}}\d{{6}}(\d\d)?|([A-Z]{{4}}|[A-Z]{{6}})\d{{8,11}}"  # GenBank, whole genome shotgun
-    rf"|(AC|NC|NG|NM|NR|NT|NW|NZ|XM|XR)_[A-Z]{{0,6}}\d{{6,11}}){_VERSION}"  # RefSeq
+    rf"([A-Z][0-9]{{5}}|[A-Z]{{2}}[0-9]{{6}}([0-9][0-9])?|([A-Z]{{4}}|[A-Z]{{6}})[0-9]{{8,11}}"  # GenBank
+    rf"|(AC|NC|NG|NM|NR|NT|NW|NZ|XM|XR)_[A-Z]{{0,6}}[0-9]{{6,11}}){_VERSION}"  # RefSeq
 )
 _OTHERS = (  # what else people have in such lists, and what to do about it
-    (r"SAM(N|EA|D)\d+", "is a BioSample, expected its assembly (GCA_..., GCF_...)"),
-    (r"PRJ[A-Z]+\d+", "is a BioProject, expected its assemblies (GCA_..., GCF_...)"),
-    (r"[SED]R[APRSXZ]\d+", "is of sequencing reads (SRA), expected an assembly (GCA_..., GCF_...)"),
-    (rf"((AP|NP|WP|XP|YP)_\d+|[A-Z]{{3}}\d{{5,7}}){_VERSION}", "is a protein, expected a nucleotide record"),
-    (rf"(NZ_)?([A-Z]{{4}}|[A-Z]{{6}})\d\d0{{6,}}{_VERSION}",
+    (r"SAM(N|EA|D)[0-9]+", "is a BioSample, expected its assembly (GCA_..., GCF_...)"),
+    (r"PRJ[A-Z]+[0-9]+", "is a BioProject, expected its assemblies (GCA_..., GCF_...)"),
+    (r"[SED]R[APRSXZ][0-9]+", "is of sequencing reads (SRA), expected an assembly (GCA_..., GCF_...)"),
+    (rf"((AP|NP|WP|XP|YP)_[0-9]+|[A-Z]{{3}}[0-9]{{5,7}}){_VERSION}", "is a protein, expected a nucleotide record"),
+    (rf"(NZ_)?([A-Z]{{4}}|[A-Z]{{6}})[0-9][0-9]0{{6,}}{_VERSION}",
      "is the master record of a draft, which has no sequence; expected its assembly (GCA_..., GCF_...)"),
 )  # fmt: skip
 GONE = ("suppressed", "withdrawn", "dead")  # what NCBI says of sequences that should not be used any more

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from genossl.errors import DiskError, InputError
+from genossl.errors import InputError
 from genossl.genome import fasta
 from genossl.genome.accessions import GONE, Fetched, gone
 from genossl.genome.network import HERE, Busy, Client, Refused, beginning
@@ -98,8 +98,6 @@ def _same_record(path: Path, layout: str, name: str, length: int) -> None:
     """Raises Busy where the file is no whole record of this length, Refused where it is another's."""
     try:
         found = list(_records_of_fasta(path) if layout == "fasta" else _records_of_genbank(path))
-    except DiskError:
-        raise
     except InputError as error:
         with path.open("rb") as stream:
             said = beginning(stream.read(200).decode("utf-8", "replace"))

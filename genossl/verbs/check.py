@@ -230,9 +230,9 @@ def _sheet(path: str, key: str) -> Any:
         sheet["split"] = sheet["split"].replace(ingest.SPLITS)
         strange = sorted(set(sheet["split"]) - set(ingest.SPLITS.values()))
         wrong += [f"split {s!r}: expected train, validation, test, pretrain or none given" for s in strange]
-    known = {"task": ("task", "path", *TASK_COLUMNS), "genome": ("genome", "path", "accession", "split", "features")}[
-        key
-    ]
+    known = ["task", "path", *TASK_COLUMNS]
+    if key == "genome":
+        known = ["genome", "path", "accession", "split", "features"]
     for name in sheet.columns.difference(known):
         if close := difflib.get_close_matches(str(name), set(known) - set(sheet.columns), 1, 0.8):
             wrong.append(f"column {name!r}: did you mean {close[0]}?")
