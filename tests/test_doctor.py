@@ -103,7 +103,9 @@ def test_a_poor_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found[what].state == "note", what
         assert found[what].advice, what
     assert found["Slurm"].found == "not here"
-    assert doctor.verdict(list(found.values())) == "genossl can run here; 8 notes above (-), none of them needed"
+    notes = sum(finding.state == "note" for finding in found.values())
+    told = f"genossl can run here; {notes} notes above (-), none of them needed"
+    assert doctor.verdict(list(found.values())) == told
 
 
 def test_a_gpu_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
