@@ -121,6 +121,13 @@ def test_a_gpu_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (gpu.state, "NVIDIA H100" in gpu.found, "whl/cu" in gpu.advice) == ("note", True, True)
 
 
+def test_the_driver_of_open_kernel_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build  (builder@host)\n"
+    (tmp_path / "version").write_text(told)
+    monkeypatch.setattr(machine, "GPU_DRIVER", tmp_path)
+    assert machine.driver() == "570.86.15"
+
+
 def test_a_look_that_fails_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> int:
         raise OSError("/home/someone")
