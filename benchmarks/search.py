@@ -169,7 +169,7 @@ def _of(table: pd.DataFrame, name: str, asked: str, at: int) -> np.ndarray:
 
 
 def speed(sizes: tuple[int, ...] = (100_000, 1_000_000), cells: int = 100_000) -> Iterator[str]:
-    """Seconds of a core for 1, 100 and 1,000 query windows by number of rows; these lie around a thousand directions."""
+    """Seconds of a core for 1, 100 and 1,000 query windows by number of rows around a thousand directions."""
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(1000, 256)).astype(np.float32)
     yield "| rows | index | built | 1 query | 100 queries | 1,000 queries | recall@10 |\n|---|---|---|---|---|---|---|"
