@@ -431,10 +431,10 @@ def _done(name, parts):
 def test_whole_genomes_are_embedded_in_parts(finished):
     """Of the embeddings that are named; nothing is pretrained again, and the parts fill one folder, the whole."""
     own = finished / "genomes.yaml"
-    asked = "embedded: [ours, kmer2, untrained]\njobs: {probe_threads: 1, embed_parts: 3}"
+    asked = "embedded: [ours, kmer2]\njobs: {probe_threads: 1, embed_parts: 2}"
     own.write_text(TINY.replace("jobs: {probe_threads: 1}", asked))
     jobs = planned(finished, "--configfile", str(own))
-    assert jobs.pop("embed_genomes") == 9
+    assert jobs.pop("embed_genomes") == 4
     assert set(jobs) <= {"report"}  # where a test before this one asked for another
     snakemake(finished, "--configfile", str(own), "--cores", "1")
     results = finished / "results" / "tiny"
@@ -453,10 +453,10 @@ def test_whole_genomes_are_embedded_in_parts(finished):
     snakemake(finished, "--configfile", str(own), "--cores", "1")
     assert (first.stat().st_ino, first.read_bytes()) == before, "what was there was embedded again"
     own.write_text(own.read_text().replace("embedded:", "embed: {pool: mean}\nembedded:"))
-    snakemake(finished, "--configfile", str(own), "--cores", "1", *(f"{done}" for done in _done("ours", 3)))
+    snakemake(finished, "--configfile", str(own), "--cores", "1", *(f"{done}" for done in _done("ours", 2)))
     assert first.read_bytes() != before[1], "another setting changed nothing"
     own.write_text(own.read_text().replace("embed: {pool: mean}\n", ""))
-    own.write_text(own.read_text().replace("[ours, kmer2, untrained]", "[our]"))
+    own.write_text(own.read_text().replace("[ours, kmer2]", "[our]"))
     done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
     assert "embedded: 'our' is no run or baseline" in done.stdout + done.stderr
 
