@@ -15,6 +15,7 @@ import gallery
 import pages
 import pytest
 
+import genossl
 from genossl import methods
 from genossl.cli import cli
 from genossl.config import read_yaml
@@ -71,6 +72,16 @@ def test_the_command_reference_lists_the_settings_of_a_verb(site):
     text = (site / "reference" / "cli.html").read_text()
     assert all(f'id="genossl-{verb}"' in text for verb in cli.commands)
     assert "pool: Literal" in re.sub(r"<[^>]+>", "", text)
+
+
+def test_the_python_reference_has_every_public_name(site):
+    text = (site / "reference" / "api.html").read_text()
+    shown = set(re.findall(r'id="genossl\.([\w.]+)"', text))
+    names = {
+        n for n in genossl.__all__ if n not in ("__version__", "methods", "Encoder")
+    }  # Encoder is at home elsewhere
+    assert names <= shown
+    assert ">Encoder<" in text
 
 
 def test_the_tables_of_settings_come_from_the_code(site):
