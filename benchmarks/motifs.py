@@ -63,7 +63,8 @@ def recovered(motifs: Path, sites: pd.DataFrame) -> float:
     found = pd.read_csv(motifs, sep="\t", usecols=["id", "start", "end"])
     pairs = sites[sites["id"].isin(set(found["id"]))].reset_index().merge(found, on="id", suffixes=("", "_found"))
     shared = np.minimum(pairs["end"], pairs["end_found"]) - np.maximum(pairs["start"], pairs["start_found"])
-    return float((shared >= (pairs["end"] - pairs["start"]) / 2).groupby(pairs["index"]).any().mean())
+    pairs["covered"] = shared >= (pairs["end"] - pairs["start"]) / 2
+    return float(pairs.groupby("index")["covered"].any().mean())
 
 
 def fitted(spec: str, labels: Path, folder: Path) -> tuple[Path, float]:

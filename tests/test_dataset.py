@@ -241,6 +241,23 @@ def test_probe_and_check_read_it(tmp_path: Path, call) -> None:
     assert "000001.parquet: is not the file that the manifest names" in call("check", tmp_path / "x")[2]
 
 
+def test_files_of_others_are_never_removed(tmp_path: Path, fasta: Path) -> None:
+    """Tables that happen to be called as ours are, in a folder without a manifest."""
+    (out := tmp_path / "v").mkdir()
+    for name in ("000002.parquet", "000777.parquet"):
+        for text in (b"notes", None):
+            if text is None:
+                pd.DataFrame({"x": [1]}).to_parquet(out / name)
+            else:
+                (out / name).write_bytes(text)
+            before = (out / name).read_bytes()
+            for replace in (False, True):
+                with pytest.raises(InputError, match=rf"{name}: is no file of `genossl embed`, or a damaged one"):
+                    embed.run("gc", fasta, out, SMALL, replace=replace)
+            assert (out / name).read_bytes() == before
+        (out / name).unlink()
+
+
 def test_only_contigs_with_regions_have_a_file(tmp_path: Path, fasta: Path) -> None:
     regions = tmp_path / "r.bed"
     regions.write_text("c\t0\t500\n-rf\t10\t20\nc\t400\t900\n")

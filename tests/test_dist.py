@@ -66,7 +66,7 @@ def test_the_wheel_has_all_that_runs_and_nothing_else(wheel: Path, repository: P
     assert "genossl/workflow/workflow/profiles/slurm/config.yaml" in names
 
 
-def test_the_sdist_is_the_repository(built: Path) -> None:
+def test_the_sdist_is_the_repository(built: Path, repository: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     names = {name.partition("/")[2] for name in tarfile.open(path).getnames()}
     assert {
@@ -77,7 +77,9 @@ def test_the_sdist_is_the_repository(built: Path) -> None:
         "examples/genomes.tsv",
         "tests/conftest.py",
     } <= names
-    assert not [name for name in names if name.startswith(("results/", "logs/", ".git/", ".venv/", ".snakemake/"))]
+    tracked = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True).stdout.split()
+    folders = {name.partition("/")[0] for name in tracked} | {"PKG-INFO", ""}
+    assert {name.partition("/")[0] for name in names} <= folders  # no results, logs, caches
     assert path.stat().st_size < 20e6
 
 

@@ -11,6 +11,7 @@ import pytest
 from planted import sample, symmetric, write_fasta
 from test_workflow import snakemake
 
+from genossl.evaluation.table import read_table
 from genossl.files import read_sheet
 from genossl.genome.store import TokenStore
 
@@ -34,11 +35,12 @@ runs:
     encoder: {k: 3, hidden: 16, channels: 8, context: 8, width: 50, stride: 50}
     self_genomenet: {length: 200, distance: 300}
 baselines: [kmer2]
+embedded: [kmer2]
 cluster: {algorithms: [kmeans], rival: kmer2, replicates: 100}
 probe: {shots: [5], draws: 1, replicates: 100}
 report: {verdict_shots: 5}
 audit: {stop: false}
-jobs: {probe_threads: 1}
+jobs: {probe_threads: 1, embed_parts: 2}
 """
 
 
@@ -104,6 +106,10 @@ def test_the_workflow_runs_and_executes_nothing(tmp_path: Path) -> None:
     assert set(store.contigs["contig"]) == set(CONTIGS)
     assert set(read_sheet(results / "tasks" / "reads.tsv")["group"]) == {
         f"{group}{split}" for group in GROUPS for split in SPLITS
+    }
+    rows = read_table(results / "genomes" / "kmer2").rows
+    assert set(zip(rows["genome"], rows["contig"], strict=True)) == {
+        (name, contig) for names in GENOMES for name in names for contig in CONTIGS
     }
     for task in ("reads", "folder"):
         labels = set(read_sheet(results / "tasks" / f"{task}.tsv", comments=False)["label"])

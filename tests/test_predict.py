@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import os
 import subprocess
@@ -382,6 +383,20 @@ def test_standard_input_and_the_command_line(by_kmers: Path, fasta: Path, tmp_pa
     piped = (tmp_path / "x.tsv").read_text()
     assert piped.replace("\n-\t", "\nsome\t") == (tmp_path / "y.tsv").read_text()
     assert "input" not in json.loads((tmp_path / "x.tsv.provenance.json").read_text())["inputs"]
+
+
+@pytest.mark.parametrize("by,beside", [("read", ["contigs", "genomes"]), ("contig", ["genomes"])])
+def test_standard_output_gets_the_table_asked_for_and_packed_ones_lie_together(
+    by_kmers: Path, fasta: Path, tmp_path: Path, call, again, by: str, beside: list[str]
+) -> None:
+    words = ("predict", by_kmers, fasta, "--by", by, "--device", "cpu")
+    for name in ("p.tsv", "p.tsv.gz"):
+        assert call(*words, "--out", tmp_path / name)[0] == 0
+    for name in ("p", *(f"p.{level}" for level in beside)):
+        packed = gzip.decompress((tmp_path / f"{name}.tsv.gz").read_bytes())
+        assert packed == (tmp_path / f"{name}.tsv").read_bytes()
+    assert call("-q", *words, "--out", "-")[:2] == (0, (tmp_path / "p.tsv").read_text())
+    assert again(tmp_path / "p.tsv.gz") == []
 
 
 def test_mistakes_of_the_command_line(by_kmers: Path, fasta: Path, tmp_path: Path, monkeypatch, capfd) -> None:

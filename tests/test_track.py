@@ -156,7 +156,7 @@ def test_regions_ids_and_genomes_as_queries(tmp_path: Path) -> None:
     table = read_table(tmp_path / "x.npy")
     rows, vectors = table.rows.astype({"start": int, "end": int}), np.asarray(table.vectors, float)
 
-    def drawn(query: str, genome: str) -> np.ndarray:
+    def drawn(query: str, genome: str) -> tuple[dict, np.ndarray]:
         track.run(tmp_path / "x.npy", tmp_path / "t.bedgraph", Settings(genome=genome), query)
         own = (rows["genome"] == genome).to_numpy()
         return of_bedgraph(tmp_path / "t.bedgraph"), own

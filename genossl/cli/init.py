@@ -23,4 +23,5 @@ def init(folder: Path, genomes: Any) -> None:
 
     for path in verb.run(folder, genomes):
         click.echo(path)
-    click.echo(f"next: fill in {folder / 'genomes.tsv'}, then genossl check config.yaml (README.md has the rest)")
+    what = "look at the splits" if genomes else "name your genomes"
+    click.echo(f"next: {what} in {folder / 'genomes.tsv'}, then genossl check config.yaml; README.md has the rest")

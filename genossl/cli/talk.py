@@ -18,7 +18,10 @@ log = logging.getLogger("genossl")
 
 
 class _ToStderr(logging.Handler):
-    """Lines that begin with the program's name; with the time of day where much is told."""
+    """Lines that begin with the program's name; with the time of day where much is told. Of others only warnings."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name == log.name or record.levelno >= logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -57,8 +60,7 @@ def coloured() -> bool:
 def listen(level: int) -> None:
     """From here on tell what is of this level or above."""
     files.quiet = level > logging.INFO
-    logging.basicConfig(handlers=[_ToStderr()], level=logging.WARNING, force=True)  # of other libraries
-    log.setLevel(level)
+    logging.basicConfig(handlers=[_ToStderr()], level=level, force=True)
 
 
 def _asked(ctx: click.Context, option: click.Parameter, value: bool) -> None:

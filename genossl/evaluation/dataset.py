@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,54 +67,65 @@ class Folder:
 
     def __init__(self, path: Path, made: dict[str, Any], shards: list[Shard], replace: bool) -> None:
         self.path, self.made, self.shards, self.replace = path, json.loads(json.dumps(made)), shards, replace
+        self.listed: set[str] = set()  # files of ours that a manifest names
         with files.disk(path):
             path.mkdir(parents=True, exist_ok=True)
             names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
         if strange := [name for name in names if not SHARD.fullmatch(name)]:
             raise InputError(f"{path}: holds {strange[0]!r}, expected an empty folder or one of embeddings")
-        if is_dataset(path) and not self._keep(files.manifest_of(path), lambda: read_manifest(path)):
-            files.clear([path.with_name(f"{path.name}.provenance.json")])
+        if is_dataset(path):
+            self._look_at_manifest()
         for name in sorted(set(names) - {shard.file for shard in shards}):
-            self._keep(path / name, lambda name=name: _footer(path / name))
+            self._keep(path / name, _made(path / name))
 
     def rows(self, shard: Shard) -> int | None:
         """Rows of a shard that is there and whole; None where it is to be made."""
-        import pyarrow
-        import pyarrow.parquet
-
         path = self.path / shard.file
-        if not path.is_file() or not self._keep(path, lambda: _footer(path)):
+        if not path.is_file() or not self._keep(path, _made(path)):
             return None
+        parquet = _parquet(path)
         try:
-            with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 return sum(file.read_row_group(i).num_rows for i in range(file.num_row_groups))
-        except (pyarrow.ArrowException, OSError):
+        except (ValueError, OSError):
             return None  # damaged since
 
     def finish(self) -> list[str]:
         """Write the manifest where all shards are there; returns the files that are not yet."""
-        import pyarrow.parquet
-
         missing = [shard.file for shard in self.shards if _made(self.path / shard.file) != self.made]
         if not missing:
             listed = []
             for shard in self.shards:
                 path = self.path / shard.file
-                windows = pyarrow.parquet.read_metadata(path).num_rows
+                windows = _parquet(path).read_metadata(path).num_rows
                 about = {"genome": shard.genome, "contig": shard.contig, "length": shard.length, "windows": windows}
                 listed.append(about | {"file": shard.file, "sha256": files.sha256(path)})
             about = {"format": FORMAT, "made": self.made, "shards": listed}
             files.write_json(files.manifest_of(self.path), files.sealed(about))
         return missing
 
-    def _keep(self, path: Path, read: Callable[[], dict[str, Any]]) -> bool:
-        """Whether what lies there was made as is asked now; InputError where not, or it is removed."""
+    def _look_at_manifest(self) -> None:
+        """It goes, and the provenance with it, where it is damaged or of vectors that give way."""
+        path = files.manifest_of(self.path)
         try:
-            then = read().get("made")
+            about = read_manifest(self.path)
         except InputError:
-            then = None  # damaged
+            about = {}
+        self.listed = {shard["file"] for shard in about.get("shards", ())} | {path.name}
+        if not self._keep(path, about.get("made")):
+            files.clear([self.path.with_name(f"{self.path.name}.provenance.json")])
+
+    def _keep(self, path: Path, then: dict[str, Any] | None) -> bool:
+        """Whether a file that was made so is as asked now. Where not it is removed, or InputError says what differs.
+
+        then: None for a file that does not say; it is damaged, if a manifest names it, or else somebody's.
+        """
         if then == self.made:
             return True
+        if then is None and path.name not in self.listed:
+            raise InputError(
+                f"{path}: is no file of `genossl embed`, or a damaged one; remove it, or use another --out"
+            )
         if then is not None and not self.replace:
             told = "; ".join(_differences(then, self.made))
             raise InputError(f"{path}: was made otherwise ({told}); use another --out, or --replace")
@@ -133,18 +144,17 @@ def _short(value: Any) -> str:
 
 
 def _made(path: Path) -> dict[str, Any] | None:
+    """What a shard was made of, by its footer; None where it does not say."""
     try:
-        return _footer(path).get("made")
-    except InputError:
+        about = json.loads((_parquet(path).read_schema(path).metadata or {})[KEY])
+    except (ValueError, OSError, KeyError):
         return None
+    return about.get("made") if isinstance(about, dict) else None
 
 
-def _footer(path: Path) -> dict[str, Any]:
-    """Raises InputError for what is no shard."""
-    import pyarrow
-    import pyarrow.parquet
-
+def _parquet(path: Path) -> Any:
     try:
-        return json.loads((pyarrow.parquet.read_schema(path).metadata or {})[KEY])
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError):
-        raise InputError(f"{path}: is no shard of embeddings") from None
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install 'genossl[parquet]'") from None
+    return pyarrow.parquet

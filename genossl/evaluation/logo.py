@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def logo(panels: Sequence[Panel], unit: str) -> str:
         axes[-1].set_xlabel("position, bases")
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", stream.getvalue())  # hundredths of a point: half the size
 
 
 def _draw(ax: Any, panel: Panel, limits: tuple[float, float]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+_Pooled = tuple[dict[str, Any], np.ndarray]  # a row and its vector (C,)
 Batch = tuple[list[dict[str, Any]], np.ndarray]  # rows of windows with start, end and n_N, and their vectors (N, C)
 
 
@@ -39,68 +40,56 @@ class Pool:
         return float(self.votes_K[self.mean().argmax()] / self.known) if self.known else float("nan")
 
 
-def known(rows: list[dict[str, Any]]) -> np.ndarray:
-    """Bases that are not N in each window: (N,)."""
-    return np.array([int(row["end"]) - int(row["start"]) - int(row["n_N"]) for row in rows])
-
-
 class MeanVectors:
     """One vector per contig or genome: the mean of its windows', each weighing as much as it has known bases.
 
-    Windows are added one after the other in double precision, so that it does not matter which come together. Those
-    that are wholly N weigh nothing; a contig or genome that has no others has no vector.
+    The windows of one stand together. They are added one after the other in double precision, so that it does not
+    matter which come in one batch. Those that are wholly N weigh nothing; who has no others has no vector.
     """
 
     def __init__(self, by: str, genome: str) -> None:
         """by: contig or genome; genome: what the input is called where its rows do not say."""
-        self.by, self.genome = by, genome
+        self.columns, self.genome = ("genome", "contig") if by == "contig" else ("genome",), genome
         self.unknown = 0  # windows without a known base
         self.without: list[str] = []  # ids without a vector
-        self._row: dict[str, Any] | None = None
+        self._place: dict[str, str] | None = None  # whose windows come now, and of them:
+        self._windows, self._known, self._sum_C = 0, 0, np.zeros(0)
         self._contigs: set[str] = set()
-        self._sum_C = np.zeros(0)
 
     def of(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Rows and vectors of contigs or genomes, each once the next one begins."""
         for rows, vectors_NC in batches:
-            done = [self._add(*one) for one in zip(rows, known(rows).tolist(), vectors_NC.astype(float), strict=True)]
-            yield from _batch(done)
+            yield from _batch([self._add(*one) for one in zip(rows, vectors_NC.astype(float), strict=True)])
         yield from _batch([self._end()])
 
-    def _add(
-        self, window: dict[str, Any], bases: int, vector_C: np.ndarray
-    ) -> tuple[dict[str, Any], np.ndarray] | None:
-        place = {
-            name: window[name] for name in ("genome", "contig")[: 2 if self.by == "contig" else 1] if name in window
-        }
-        row = {"id": ":".join(place.values()) or self.genome, **(place or {"genome": self.genome})}
+    def _add(self, window: dict[str, Any], vector_C: np.ndarray) -> _Pooled | None:
+        place = {name: window[name] for name in self.columns if name in window}
         done = None
-        if self._row is None or row["id"] != self._row["id"]:
+        if place != self._place:
             done = self._end()
-            self._row = {**row, "windows": 0, "known": 0}
-            self._contigs, self._sum_C = set(), np.zeros_like(vector_C)
-        assert self._row is not None
-        if bases:
-            self._row["windows"] += 1
-            self._row["known"] += bases
+            self._place, self._windows, self._known, self._sum_C = place, 0, 0, np.zeros_like(vector_C)
+            self._contigs = set()
+        if known := window["end"] - window["start"] - window["n_N"]:
+            self._windows += 1
+            self._known += known
             self._contigs.add(window["contig"])
-            self._sum_C += bases * vector_C
+            self._sum_C += known * vector_C
         else:
             self.unknown += 1
         return done
 
-    def _end(self) -> tuple[dict[str, Any], np.ndarray] | None:
-        row, self._row = self._row, None
-        if row is None:
+    def _end(self) -> _Pooled | None:
+        if self._place is None:
             return None
-        if not row["known"]:
+        row = {"id": ":".join(self._place.values()) or self.genome, **(self._place or {"genome": self.genome})}
+        if not self._known:
             self.without.append(row["id"])
             return None
-        if self.by == "genome":
-            row["contigs"] = len(self._contigs)
-        return row, (self._sum_C / row["known"]).astype(np.float32)
+        row |= {"windows": self._windows, "known": self._known}
+        row |= {} if "contig" in self.columns else {"contigs": len(self._contigs)}
+        return row, (self._sum_C / self._known).astype(np.float32)
 
 
-def _batch(done: list[tuple[dict[str, Any], np.ndarray] | None]) -> Iterator[Batch]:
+def _batch(done: list[_Pooled | None]) -> Iterator[Batch]:
     if whole := [one for one in done if one is not None]:
         yield [row for row, _ in whole], np.stack([vector_C for _, vector_C in whole])

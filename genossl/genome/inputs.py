@@ -93,26 +93,22 @@ def known(path: str | Path) -> list[Known]:
 def contigs(path: str | Path, wanted: Collection[int] | None = None) -> Iterator[Contig]:
     """Contigs of a store or FASTA, one in memory at a time; `wanted`: only those of these numbers."""
     path = Path(path)
-    if not is_store(path):
-        for i, record in enumerate(fasta.records(path)):
-            if wanted is None or i in wanted:
-                yield Contig(i, "", record.name, record.tokens)
-        return
-    store = TokenStore.open(path)
-    c = store.contigs
-    for row, genome, name in zip(c.index, c["genome"], c["contig"], strict=True):
-        if wanted is None or row in wanted:
-            yield Contig(row, genome, name, store.whole(row))
+    if is_store(path):
+        store = TokenStore.open(path)
+        rows = zip(store.contigs.index, store.contigs["genome"], store.contigs["contig"], strict=True)
+        return (Contig(i, of, name, store.whole(i)) for i, of, name in rows if wanted is None or i in wanted)
+    records = enumerate(fasta.records(path))
+    return (Contig(i, "", record.name, record.tokens) for i, record in records if wanted is None or i in wanted)
 
 
-def share(bases: Sequence[int], part: tuple[int, int], of: str) -> range:
-    """Which of the things that have so many bases are in part (i, n): neighbours, one at least, about equal in bases.
+def share(bases: Sequence[int], part: tuple[int, int], of: str | Path, what: str) -> range:
+    """Which things, that have so many bases, are in part (i, n): neighbours, one at least, about equal in bases.
 
-    of: what they are, for the message of InputError.
+    of, what: whose they are and what, for the message of InputError.
     """
     total, (i, n) = len(bases), part
     if not 1 <= i <= n <= total:
-        raise InputError(f"part {i}/{n} of {of.format(total)}")
+        raise InputError(f"part {i}/{n} of {of}: expected 1/N to N/N, N at most its {total} {what}")
     size = np.asarray(bases)
     middle = np.cumsum(size) - size / 2
     first = np.searchsorted(middle, size.sum() * np.arange(n + 1) / n)
@@ -178,7 +174,7 @@ def _genomes(store: TokenStore, part: tuple[int, int]) -> set[int]:
     """Contigs of the genomes of a part, of which each has one at least."""
     names = list(store.genomes["genome"])
     bases = store.contigs.groupby("genome")["length"].sum().reindex(names, fill_value=0).tolist()
-    at = share(bases, part, f"{store.folder}: expected 1/N to N/N, N at most its {{}} genomes")
+    at = share(bases, part, store.folder, "genomes")
     return set(np.flatnonzero(store.contigs["genome"].isin(names[at.start : at.stop])).tolist())
 
 

@@ -93,7 +93,7 @@ def _torch() -> Iterator[Finding]:
         import torch
     except (ImportError, OSError) as error:
         advice = "reinstall torch; its libraries do not fit this machine"
-        yield Finding("torch", f"cannot be imported ({error})", "wrong", advice)
+        yield Finding("torch", f"cannot be imported ({type(error).__name__})", "wrong", advice)
         return
     yield Finding("torch", f"{torch.__version__}, {f'CUDA {cuda}' if cuda else 'no CUDA'}")
     if cuda and not torch.cuda.is_available():
@@ -153,8 +153,10 @@ def _session() -> Iterator[Finding]:
 
 
 def _workflow() -> Iterator[Finding]:
-    there = (shipped.workflow() / "Snakefile").is_file()
-    yield Finding("workflow", "is there" if there else "missing", "ok" if there else "wrong", "" if there else _AGAIN)
+    if (shipped.workflow() / "Snakefile").is_file():
+        yield Finding("workflow", "is there")
+    else:
+        yield Finding("workflow", "missing", "wrong", "install genossl again: its installation is not whole")
     for name in ("snakemake", "torchrun"):
         seen = shutil.which(name) is not None
         advice = "" if seen else "activate the environment that genossl is in: its programs are not on PATH"
@@ -167,9 +169,6 @@ def _workflow() -> Iterator[Finding]:
         yield Finding("Slurm", f"{', '.join(commands)}; plugin {plugin}")
     else:
         yield Finding("Slurm", "not here")
-
-
-_AGAIN = "the installation is not whole: pip install --force-reinstall --no-deps genossl"
 
 
 def _extras() -> Iterator[Finding]:

@@ -22,7 +22,6 @@ from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
 MANY = 20_000  # files in a folder
-By = Literal["window", "contig", "genome"]
 log = logging.getLogger("genossl")
 
 
@@ -34,7 +33,7 @@ class Settings:
     both_strands: bool | Literal["auto"] = "auto"  # average over both strands; auto: unless a task's strand is as_given
     window: int = 0  # bases of a window of FASTA or a store; 0: what the encoder was trained on; -1: whole records
     step: int = 0  # bases from one window to the next; 0: as the window
-    by: By = "window"  # what a vector is of; of contigs and genomes it is the mean of their windows', by known bases
+    by: Literal["window", "contig", "genome"] = "window"  # contig, genome: the mean of its windows, by known bases
     feature: str = "gene"  # type of the rows of --features that are embedded
     precision: Precision = "auto"  # fp32 or bf16 products; auto: bf16 of LSTM encoders on CPUs that are faster in it
     rows: int = 2048  # sequences held at once
@@ -87,16 +86,10 @@ def run(
     folder, given_out, out = is_folder(out), str(out), Path(out)
     if not (folder or out.suffix in SUFFIXES or files.is_table(out)):
         raise InputError(f"{out}: embeddings end in {', '.join(SUFFIXES)}, .tsv, .tsv.gz, or in / for a folder")
-    asked = _Inputs(source, sequences, regions, features, part)
     beside = [out.with_suffix(".tsv")] if out.suffix == ".npy" else []
     files.spare([out, *beside], [*files_of(source), sequences, regions, features])
-    if settings.by != "window" and (folder or inputs.is_table(Path(source))):
-        what = "into a folder" if folder else f"of {source}, a labelled table"
-        raise InputError(
-            f"embed.by {settings.by}: one vector per {settings.by} is made of FASTA or a store into a file, not {what}"
-        )
-    if "-" in map(str, asked) and (folder or regions or features):
-        raise InputError("standard input is read once; a folder, --regions and --features need files")
+    asked = _Inputs(source, sequences, regions, features, part)
+    _refuse(asked, settings, folder)
     with files.progress(desc=f"embed {encoder}", unit="sequence") as bar:
         work = _open(encoder, source, settings, device, threads, bar.update)
         count = _into_folder(out, work, asked, encoder, replace) if folder else _into_file(out, work, asked)
@@ -110,6 +103,18 @@ def run(
     given |= {"part": f"{part[0]}/{part[1]}" if part and not folder else None}
     files.write_provenance(out, "embed", {"encoder": encoder, **dataclasses.asdict(work.settings)}, used, given=given)
     return count
+
+
+def _refuse(asked: _Inputs, settings: Settings, folder: bool) -> None:
+    """What does not go together."""
+    if settings.by != "window" and (folder or inputs.is_table(Path(asked.source))):
+        what = "into a folder" if folder else f"of {asked.source}, a labelled table"
+        told = f"one vector per {settings.by} is made of FASTA or a store into a file, not {what}"
+        raise InputError(f"embed.by {settings.by}: {told}")
+    if str(asked.source) == "-" and (folder or asked.regions or asked.features):
+        raise InputError("standard input is read once; a folder, --regions and --features need files")
+    if asked.regions and asked.features:
+        raise InputError("regions come from --regions or from --features, not from both")
 
 
 def is_folder(out: str | Path) -> bool:
@@ -137,8 +142,6 @@ def _open(
 
 
 def _places(asked: _Inputs, settings: Settings, contigs: list[places.Known]) -> places.Places | None:
-    if asked.regions and asked.features:
-        raise InputError("regions come from --regions or from --features, not from both")
     if asked.regions:
         return places.of_bed(asked.regions, contigs, asked.source)
     if asked.features:
@@ -160,9 +163,8 @@ def _into_file(out: Path, work: _Work, asked: _Inputs) -> int:
             write(rows, vectors)
             count += len(rows)
         if not count:
-            raise InputError(
-                f"{asked.source}: holds no sequence" + (" with a known base" if pool and pool.unknown else "")
-            )
+            known = " with a known base" if pool and pool.unknown else ""
+            raise InputError(f"{asked.source}: holds no sequence{known}")
     if pool and pool.unknown:
         log.info("%s: %d windows are wholly N and were left out", asked.source, pool.unknown)
     if pool and pool.without:
@@ -180,8 +182,8 @@ def _into_folder(out: Path, work: _Work, asked: _Inputs, encoder: str, replace: 
     shards = [Shard(i, *contig) for i, contig in enumerate(contigs) if chosen is None or contig[:2] in chosen]
     mine = shards
     if asked.part:
-        of = f"{asked.source}: expected 1/N to N/N, N at most its {{}} contigs" + (" with regions" if chosen else "")
-        mine = [shards[i] for i in inputs.share([shard.length for shard in shards], asked.part, of)]
+        what = "contigs with regions" if chosen else "contigs"
+        mine = [shards[i] for i in inputs.share([shard.length for shard in shards], asked.part, asked.source, what)]
     if len(shards) > MANY:
         log.info(
             "%s: will hold %d files, one per contig; of many short ones one .parquet is read faster", out, len(shards)
@@ -200,12 +202,8 @@ def _into_folder(out: Path, work: _Work, asked: _Inputs, encoder: str, replace: 
                 write(rows, vectors)
                 count += len(rows)
     if missing := folder.finish():
-        log.info(
-            "%s: %d of %d contigs are there; the other parts have the rest",
-            out,
-            len(shards) - len(missing),
-            len(shards),
-        )
+        done = len(shards) - len(missing)
+        log.info("%s: %d of %d contigs are there; the other parts have the rest", out, done, len(shards))
     return count
 
 
@@ -215,9 +213,10 @@ def _made(work: _Work, asked: _Inputs, encoder: str) -> dict[str, Any]:
     sums = {name: files.sha256(files.standing_for(Path(path))) for name, path in named.items() if path}
     weights = work.opened.weights
     untrained = UNTRAINED if encoder.startswith(UNTRAINED) else ""
-    spec = f"{untrained}{files.sha256(weights)}" if weights else encoder.replace(":", "")
+    spec = f"{untrained}{files.sha256(weights)}" if weights else encoder.replace(":", "")  # kmer:4 may be called kmer4
     settings = dataclasses.asdict(work.settings) | {"window": work.window}
-    return {"encoder": spec, **sums, **settings}
+    unused = ("by",) if asked.features else ("by", "feature")
+    return {"encoder": spec, **sums} | {name: value for name, value in settings.items() if name not in unused}
 
 
 def averaged(source: str | Path, settings: Settings) -> bool:

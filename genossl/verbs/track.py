@@ -81,13 +81,13 @@ def run(
     """
     embeddings, out = Path(embeddings), Path(out)
     tracks.suffix_of(out)
-    record = query if query and Path(query).is_file() else None
-    files.spare([out], [embeddings, embeddings.with_suffix(".tsv"), record, sequences])
+    sequence = query if query and Path(query).is_file() else None
+    files.spare([out], [embeddings, embeddings.with_suffix(".tsv"), sequence, sequences])
     if sum(one is not None for one in (settings.component, settings.pc, query)) > 1:
         raise InputError("a track draws one of --component, --pc and --query")
     weights = None
-    if record:
-        vector_C, weights = _embedded(embeddings, Path(record), encoder, device, threads)
+    if sequence:
+        vector_C, weights = _embedded(embeddings, Path(sequence), encoder, device, threads)
         values = _similarity(vector_C)
     elif query:
         values = _similarity(_of_rows(embeddings, query, settings.genome))
@@ -100,7 +100,7 @@ def run(
     drawn = [tracks.runs(name, *found[name][1:]) for name in sizes if name in found]
     tracks.write(out, drawn, sizes)
     given = {"embeddings": embeddings, "out": out, "query": query, "encoder": encoder, "sequences": sequences}
-    used = {"embeddings": embeddings, "query": record, "encoder": weights, "sequences": sequences}
+    used = {"embeddings": embeddings, "query": sequence, "encoder": weights, "sequences": sequences}
     files.write_provenance(
         out, "track", dataclasses.asdict(settings), used, given=given | {"device": device, "threads": threads}
     )
@@ -113,8 +113,8 @@ def run(
 # ---- windows
 
 
-def _windows(embeddings: Path, genome: str, told: bool = False) -> Iterator[_Windows]:
-    """Table by table; windows that are wholly N say nothing and are left out (told: counted). genome: "" for all."""
+def _windows(embeddings: Path, genome: str, count: bool = False) -> Iterator[_Windows]:
+    """Table by table; windows that are wholly N say nothing and are left out (count: and told). genome: "" for all."""
     left_out, kept, genomes = 0, 0, set()
     for table in tables(embeddings):
         rows = table.rows
@@ -135,7 +135,7 @@ def _windows(embeddings: Path, genome: str, told: bool = False) -> Iterator[_Win
         raise InputError(f"{embeddings}: has no genome {genome!r}; found {_few(genomes)}")
     if not kept:
         raise InputError(f"{embeddings}: has no window with a known base")
-    if told and left_out:
+    if count and left_out:
         log.info("%s: %d windows are wholly N and have no value", embeddings, left_out)
 
 
@@ -143,7 +143,7 @@ def _by_contig(embeddings: Path, genome: str, values: Values) -> dict[str, _Cont
     """Start, end and value of the windows of each contig."""
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {}
     owner: dict[str, str] = {}
-    for rows, vectors_NC in _windows(embeddings, genome, told=True):
+    for rows, vectors_NC in _windows(embeddings, genome, count=True):
         columns = (rows["start"].to_numpy(), rows["end"].to_numpy(), values(vectors_NC))
         groups: dict[Any, Any] = rows.groupby(["genome", "contig"]).indices
         for (of, contig), at in groups.items():
