@@ -45,7 +45,7 @@ def test_a_page_runs_as_it_stands(page, checkout):
         if block.mark.startswith("not run: "):
             continue
         if block.mark.startswith("file "):
-            path = checkout / block.mark.removeprefix("file ")
+            path = Path(block.mark.removeprefix("file "))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.body)
         elif block.kind == "console":
