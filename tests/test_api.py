@@ -193,4 +193,5 @@ def test_importing_genossl_costs_nothing() -> None:
 
 def test_python_m_genossl() -> None:
     done = subprocess.run([sys.executable, "-m", "genossl", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"genossl, version {genossl.__version__}\n")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"genossl {genossl.__version__} (")

@@ -16,7 +16,7 @@ from Bio.SeqIO.QualityIO import FastqGeneralIterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genossl import api
+import genossl
 from genossl.errors import InputError
 from genossl.evaluation.table import read_table
 from genossl.genome import fasta, fastq, inputs
@@ -158,7 +158,7 @@ def test_ingest_embed_and_the_python_interface(tmp_path: Path, tiny_run: Path) -
         tables.append(read_table(tmp_path / "x.npy"))
     assert np.array_equal(tables[0].vectors, tables[1].vectors)
     assert tables[0].rows.equals(tables[1].rows)
-    plain, other = (api.embed_fasta(tiny_run, file, window=100) for file in files)
+    plain, other = (genossl.embed_fasta(tiny_run, file, window=100) for file in files)
     assert plain.drop(columns="vector").equals(other.drop(columns="vector"))
 
 

@@ -19,6 +19,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from genossl import files, methods
+from genossl.model import journal
 from genossl.model.checkpoint import load_encoder, untrained
 from genossl.model.embedding import embed
 from genossl.verbs import pretrain
@@ -117,7 +118,7 @@ def _trial(folder: Path, kind: str, size: Size, seed: int) -> tuple[float, float
     reads = [planted.sample(rng, source, size.read) for source in of for _ in range(READS + DRAWS * SHOTS)]
     scores = [_few_shot(embed(load(folder / "run"), reads)) for load in (load_encoder, untrained)]
     last = dict(
-        zip(pretrain.COLUMNS, (folder / "run" / "log.tsv").read_text().splitlines()[-1].split("\t"), strict=True)
+        zip(journal.COLUMNS, (folder / "run" / "log.tsv").read_text().splitlines()[-1].split("\t"), strict=True)
     )
     assert last["split"] == "validation"
     asked = 2 * files.read_json(folder / "run" / "encoder.json")["pretrain"]["batch"]  # windows and targets

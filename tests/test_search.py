@@ -13,6 +13,7 @@ import planted
 import pytest
 
 import genossl
+from genossl.api.sequences import tokens_of
 from genossl.errors import InputError
 from genossl.evaluation import nearest
 from genossl.genome.alphabet import decode, reverse_complement
@@ -110,7 +111,7 @@ def test_contigs_and_genomes_are_ranked_as_by_a_slow_loop(by: str, by_kmers: Pat
     key = opened.rows["contig" if by == "contig" else "genome"]
     for record in reads.read_text().split(">")[1:]:
         name, _, letters = record.partition("\n")
-        tokens = genossl.api._tokens(letters.replace("\n", ""), 0)
+        (tokens,) = tokens_of([letters.replace("\n", "")])
         query = [opened.vectors_of([tokens[s : s + 200]])[0] for s in range(0, 251, 50)]
         similarity = {
             group: np.array([max(q @ row for row in opened.vectors_NC[(key == group).to_numpy()]) for q in query])
