@@ -51,6 +51,7 @@ def addresses(page: Path) -> list[tuple[str, str]]:
 def test_every_page_has_its_place(site):
     expected = [path.relative_to(DOCS).with_suffix("") for path in [*pages.PAGES[1:], *NOTEBOOKS]]
     assert [str(path) for path in expected if not (site / f"{path}.html").is_file()] == []
+    assert {str(path) for path in expected}.isdisjoint({"search", "genindex", "py-modindex"})  # Sphinx's own pages
 
 
 def test_pages_load_nothing_from_elsewhere_and_open_from_disk(site):
