@@ -61,8 +61,10 @@ def test_a_page_runs_as_it_stands(page, checkout):
 
 
 def typed(body: str, where: str) -> str:
-    """Type a block's commands into a shell that stops at the first failure; what they print. What follows on the page
-    is done in the folder that the shell ends in."""
+    """Type a block's commands into a shell that stops at the first failure; what they print.
+
+    What follows on the page is done in the folder that the shell ends in.
+    """
     script = "\n".join(["set -euo pipefail", *pages.commands(body), f"printf '\\n{HERE}%s' \"$PWD\""])
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, f"{where}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
