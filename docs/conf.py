@@ -42,5 +42,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 nitpicky = True
+nitpick_ignore = [("py:class", "genossl.model.index.Index")]  # of GenomeIndex, which open_index makes
 # other projects' pages are not looked up, so that the build needs no network
 nitpick_ignore_regex = [(r"py:.*", r"(?!genossl\.).*")]

@@ -15,6 +15,7 @@ import gallery
 import pages
 import pytest
 
+import genossl
 from genossl import methods
 from genossl.cli import cli
 from genossl.config import read_yaml
@@ -50,6 +51,7 @@ def addresses(page: Path) -> list[tuple[str, str]]:
 def test_every_page_has_its_place(site):
     expected = [path.relative_to(DOCS).with_suffix("") for path in [*pages.PAGES[1:], *NOTEBOOKS]]
     assert [str(path) for path in expected if not (site / f"{path}.html").is_file()] == []
+    assert {str(path) for path in expected}.isdisjoint({"search", "genindex", "py-modindex"})  # Sphinx's own pages
 
 
 def test_pages_load_nothing_from_elsewhere_and_open_from_disk(site):
@@ -71,6 +73,12 @@ def test_the_command_reference_lists_the_settings_of_a_verb(site):
     text = (site / "reference" / "cli.html").read_text()
     assert all(f'id="genossl-{verb}"' in text for verb in cli.commands)
     assert "pool: Literal" in re.sub(r"<[^>]+>", "", text)
+
+
+def test_the_python_reference_has_every_public_name(site):
+    text = (site / "reference" / "api.html").read_text()
+    shown = re.findall(r'descname"><span class="pre">(\w+)<', text)
+    assert {*genossl.__all__} - {*shown} == {"__version__", "methods"}
 
 
 def test_the_tables_of_settings_come_from_the_code(site):

@@ -13,13 +13,15 @@ import planted
 import pytest
 
 import genossl
+from genossl.verbs import index
 
 NAMES = [name for name in genossl.__all__ if name not in ("__version__", "methods", "InputError")]
 
 
 @pytest.fixture(scope="module")
 def given(tiny_run: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the examples take for granted: a run, its encoder, a store, a FASTA file of one contig, a labelled table."""
+    """What the examples take for granted: a run, its encoder, a store, a FASTA file of one contig, a labelled table, an
+    index of a contig of A and T and one of G and C."""
     folder = tmp_path_factory.mktemp("docstrings")
     table = folder / "reads.tsv"
     lines = [
@@ -29,10 +31,14 @@ def given(tiny_run: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFac
         "c\tlow\tATA\ttest",
     ]
     table.write_text("\n".join(lines) + "\n")
+    fasta = planted.write_fasta(folder / "g.fa", {"c": np.arange(150, dtype=np.uint8) % 4})
+    two = np.random.default_rng(0).integers(0, 2, 300).astype(np.uint8)
+    other = planted.write_fasta(folder / "two.fa", {"at": two * 3, "gc": two + 1})
+    index.run("kmer:3", other, folder / "index", index.Settings(window=60))
     return {
         "genossl": genossl, "run": tiny_run, "encoder": genossl.load_encoder(tiny_run, "cpu"), "store": tiny_store,
-        "fasta": planted.write_fasta(folder / "g.fa", {"c": np.arange(150, dtype=np.uint8) % 4}), "table": table,
-        "tmp": folder,
+        "fasta": fasta, "table": table, "tmp": folder,
+        "indexed": folder / "index",
     }  # fmt: skip
 
 

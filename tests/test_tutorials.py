@@ -18,6 +18,7 @@ DOCS = pages.ROOT / "docs"
 ALSO = ("quickstart", "how_it_works", "faq", "formats")  # pages that are no tutorials and run nevertheless
 TUTORIALS = [*(DOCS / f"{name}.md" for name in ALSO), *sorted((DOCS / "tutorials").glob("*.md"))]
 LINKED = ("Snakefile", "config.yaml", "examples", "pyproject.toml", "workflow")
+HERE = "The shell is in "
 COPIED = ("genossl", "tests")  # pages add files to these
 
 
@@ -44,7 +45,7 @@ def test_a_page_runs_as_it_stands(page, checkout):
         if block.mark.startswith("not run: "):
             continue
         if block.mark.startswith("file "):
-            path = checkout / block.mark.removeprefix("file ")
+            path = Path(block.mark.removeprefix("file "))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.body)
         elif block.kind == "console":
@@ -60,11 +61,16 @@ def test_a_page_runs_as_it_stands(page, checkout):
 
 
 def typed(body: str, where: str) -> str:
-    """Type a block's commands into a shell that stops at the first failure; what they print."""
-    script = "\n".join(["set -euo pipefail", *pages.commands(body)])
+    """Type a block's commands into a shell that stops at the first failure; what they print.
+
+    What follows on the page is done in the folder that the shell ends in.
+    """
+    script = "\n".join(["set -euo pipefail", *pages.commands(body), f"printf '\\n{HERE}%s' \"$PWD\""])
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, f"{where}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    said, _, folder = done.stdout.rpartition(f"\n{HERE}")
+    os.chdir(folder)
+    return said
 
 
 def alike(text: str) -> str:

@@ -22,11 +22,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from genossl import methods
-from genossl.cli.options import HOME, Verb
+from genossl import methods, shipped
+from genossl.cli.options import Verb
 from genossl.config import described
 
-CONFIG = HOME.parent / "config.yaml"
+CONFIG = shipped.workflow() / "config.yaml"
 KEY = re.compile(r"(?P<indent> *)(?P<key>\w+): ?(?P<value>.*?)(?: +# (?P<comment>.*))?")
 
 
@@ -113,7 +113,7 @@ def settings_of_a_verb(_: Sphinx, context: click.Context, lines: list[str]) -> N
     told = []
     for title, module, name in context.command.settings:
         told += [f".. rubric:: {title}", ""]
-        for key, kind, default, comment in fields((HOME / module).read_text(), name):
+        for key, kind, default, comment in fields((shipped.HOME / module).read_text(), name):
             told += [f"``{key}: {kind} = {default}``", f"   {comment}"]
         told.append("")
     lines[:] = told  # the epilog itself, the exit codes, is said once on the page

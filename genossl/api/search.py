@@ -24,6 +24,14 @@ class GenomeIndex:
     ----------
     index : Index
         The opened index: its rows, vectors (unit length) and description. `open_index` makes both.
+
+    Examples
+    --------
+    >>> found = genossl.open_index(indexed)
+    >>> found.search(["GGCGCC" * 20], by="contig")[["query", "rank", "contig", "windows"]]
+       query  rank contig  windows
+    0      0     1     gc        2
+    1      0     2     at        2
     """
 
     def __init__(self, index: Index) -> None:
@@ -49,10 +57,6 @@ class GenomeIndex:
         ------
         InputError
             For a setting or a sequence that cannot be.
-
-        Examples
-        --------
-        >>> hits = genossl.open_index("index").search(["ACGT" * 125], top=3)  # doctest: +SKIP
         """
         chosen = config.build(neighbours.Settings, settings, "search")
         hits = neighbours.search(self.index, self._windows(tokens_of(sequences)), chosen)
@@ -91,6 +95,9 @@ def open_index(path: str | Path, encoder: str | None = None, device: str = "auto
 
     Examples
     --------
-    >>> index = genossl.open_index("index")  # doctest: +SKIP
+    >>> found = genossl.open_index(indexed, device="cpu")
+    >>> found.search(["TTAATA" * 10], top=1)[["query_start", "query_end", "contig"]]
+       query_start  query_end contig
+    0            0         60     at
     """
     return GenomeIndex(index.open_index(path, encoder, device))

@@ -24,7 +24,7 @@ from genossl.model.memory import lowering
 from genossl.model.precision import Precision
 
 Scale = Literal["raw", "standardised"]
-EXACT = 1_000_000  # rows up to which all are compared; docs/search.md says how long that takes
+EXACT = 1_000_000  # rows up to which all are compared; docs/nearest.md says how long that takes
 BLOCK = 1 << 14  # rows scaled at once
 log = logging.getLogger("genossl")
 
