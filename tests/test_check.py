@@ -57,7 +57,7 @@ def test_the_repositorys_own_configuration_passes(repository: Path, monkeypatch:
 
 def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
     assert check.run(Path("config.yaml")) == [
-        "1 genomes, 1 runs, 3 baselines",
+        "1 genome, 1 run, 3 baselines",
         "task t: 24 rows, 2 classes; classes, from a table of sequences",
     ]
 
@@ -335,7 +335,7 @@ def test_files_outside_the_folder_of_their_sheet_are_told(
     told = f"genomes.tsv: 3 of 4 files lie outside its folder, the first of them {away}/b.fa"
     assert told in check.run(Path("config.yaml"))
     Path("genomes.tsv").write_text("genome\tpath\na\ta.fa\n$(touch x)\ta.fa\n")
-    assert check.run(Path("config.yaml"))[0] == "2 genomes, 1 runs, 3 baselines"
+    assert check.run(Path("config.yaml"))[0] == "2 genomes, 1 run, 3 baselines"
 
 
 def test_a_file_that_snakemake_would_take_for_a_pattern(folder: Path) -> None:

@@ -210,12 +210,13 @@ def packages(names: Any) -> set[str]:
 def test_what_is_imported_is_named_and_what_is_named_is_imported(repository: Path) -> None:
     about = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     needed, extras = named(about["dependencies"]), about["optional-dependencies"]
+    offered = named([line for lines in extras.values() for line in lines])
     used = packages(imported(repository / "genossl"))
     assert needed - {"snakemake"} <= used  # which runs genossl, not the other way round
-    assert used <= needed | named([line for lines in extras.values() for line in lines]) | {"mlflow", "wandb"}
+    assert used <= needed | offered | {"mlflow", "wandb"}
     own = {path.stem for folder in ("tests", "benchmarks") for path in (repository / folder).rglob("*.py")} | {"speed"}
     tests = packages(set(imported(repository / "tests")) - own)
-    assert tests <= needed | named([line for lines in extras.values() for line in lines]) | {"atheris", "mlflow", "wandb"}
+    assert tests <= needed | offered | {"atheris", "mlflow", "wandb"}
 
 
 def test_the_readme_names_each_extra(repository: Path) -> None:

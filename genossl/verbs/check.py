@@ -134,7 +134,8 @@ def run(path: Path) -> list[str]:
         genomes = attempt(lambda: _sheet(sheets.genomes, "genome"))
         asked = attempt(lambda: _sheet(sheets.tasks, "task")) if sheets.tasks else None
         if genomes is not None:
-            lines.append(f"{len(genomes)} genomes, {len(runs)} runs, {len(baselines)} baselines")
+            counted = {"genome": len(genomes), "run": len(runs), "baseline": len(baselines)}
+            lines.append(", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in counted.items()))
             lines += _outside(sheets.genomes, genomes, ("path", "features"))
             lines += _to_fetch(genomes)
             lines += _compared(compared)
