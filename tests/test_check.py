@@ -163,7 +163,7 @@ def test_a_comparison_says_what_it_runs_and_what_it_leaves_out(folder: Path) -> 
     Path("config.yaml").write_text(GOOD + COMPARING)
     lines = check.run(Path("config.yaml"))
     assert lines[:2] == [
-        "1 genomes, 10 runs, 3 baselines",
+        "1 genome, 10 runs, 3 baselines",
         "methods compared: simclr.default, simclr.bases, causal_lm.bases (9 of the runs)",
     ]
     assert lines[2].startswith("left out of the comparison: causal_lm on default: needs encoder.front conv")
@@ -173,7 +173,7 @@ def test_a_comparison_says_what_it_runs_and_what_it_leaves_out(folder: Path) -> 
 def test_a_comparison_needs_no_other_run(folder: Path) -> None:
     alone = GOOD.replace("  ours: {preset: default, pretrain: {steps: 5}}\n", "").replace("untrained, ", "")
     Path("config.yaml").write_text(alone + COMPARING)
-    assert check.run(Path("config.yaml"))[0] == "1 genomes, 9 runs, 2 baselines"
+    assert check.run(Path("config.yaml"))[0] == "1 genome, 9 runs, 2 baselines"
 
 
 def test_a_comparison_of_nothing(folder: Path) -> None:
