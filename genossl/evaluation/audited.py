@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from genossl.evaluation.drilldown import has_rows
+from genossl.evaluation.verdict import listed
 from genossl.files import read_json, read_sheet
 
 FINDINGS_SHOWN = 20  # of a task
 ORDER = {"fail": 0, "warn": 1, "pass": 2}
+# what a check that fails takes from a score; of any other: rows of train answer for rows of test
+LOST = {
+    "pretraining": "this is no evidence for genomes never seen",
+    "gc": "GC content alone may explain it",
+    "length": "length alone may explain it",
+}
+REMEMBERED = "what was remembered counts as known"
 WORDS = {"fail": "fails", "warn": "warns", "pass": "passes"}
 
 
@@ -27,7 +35,27 @@ def view(results: Path) -> dict[str, Any] | None:
         "tasks": sorted(tasks, key=lambda task: (ORDER.get(task["outcome"], 3), task["name"])),
         "sentence": f"The audit of leaks: {', '.join(told)}.",
         "outcomes": {task["name"]: task["outcome"] for task in tasks},
+        "failed": [task["name"] for task in tasks if task["outcome"] == "fail"],
+        "unseen": all(map(_unseen, tasks)),
     }
+
+
+def failure(results: Path, task: str) -> str:
+    """Why the audit of a task fails and what that takes from its score, to go into a sentence; empty if it does not."""
+    path = results / "audit" / f"{task}.json"
+    found = _task(results, path) if path.is_file() else None
+    wrong = [check for check in found["checks"] if check["outcome"] == "fail"] if found else []
+    if not wrong:
+        return ""
+    why = "; ".join(str(check["sentence"]).rstrip(".") for check in wrong)
+    return f"{why}: {listed(list(dict.fromkeys(LOST.get(check['name'], REMEMBERED) for check in wrong)))}"
+
+
+def _unseen(task: dict[str, Any]) -> bool:
+    """Whether nothing fails, and pretraining was looked at and has not read the test rows."""
+    read = [check for check in task["checks"] if check["name"] == "pretraining"]
+    looked = bool(read) and all(check["outcome"] == "pass" and check["value"] is not None for check in read)
+    return looked and task["outcome"] != "fail"
 
 
 def _verb(word: str, n: int) -> str:

@@ -297,7 +297,11 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
     unit = str(task.record.get("unit", ""))
     pairs = task.comparisons[(task.comparisons["metric"] == metric) & (task.comparisons["head"] == s.head)]
     known: dict[str, Any] = {"ours": s.ours, "head": s.head, "metric": metric, "kind": task.kind}
-    verdict = judge.verdict(scores, pairs, untrained=s.untrained, shots=str(s.verdict_shots), unit=unit, **known)
+    verdict = judge.verdict(
+        scores, pairs, untrained=s.untrained, shots=str(s.verdict_shots), unit=unit,
+        failure=audited.failure(results, task.name), **known,
+    )  # fmt: skip
+    opening, _, rest = verdict.sentence.partition(": ")
     rows = judge.means(scores, s.head, metric)
     order = names.in_order(rows["embedding"])
     if s.ours in order:
@@ -322,7 +326,8 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "labels": judge.labels(verdict.shots, task.kind) if verdict.shots else "",
         "measure": names.metric(metric),
         "per": task.per,
-        "rest": verdict.sentence.partition(": ")[2],
+        "opening": opening,
+        "rest": rest,
         "crossover": line,
         "second": second,
         "corrected": judge.corrected(scores, pairs, shots=verdict.shots, **known),
