@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_a_comparison_says_what_it_runs_and_what_it_leaves_out(folder: Path) -> 
     Path("config.yaml").write_text(GOOD + COMPARING)
     lines = check.run(Path("config.yaml"))
     assert lines[:2] == [
-        "1 genomes, 10 runs, 3 baselines",
+        "1 genome, 10 runs, 3 baselines",
         "methods compared: simclr.default, simclr.bases, causal_lm.bases (9 of the runs)",
     ]
     assert lines[2].startswith("left out of the comparison: causal_lm on default: needs encoder.front conv")
@@ -173,7 +174,7 @@ def test_a_comparison_says_what_it_runs_and_what_it_leaves_out(folder: Path) -> 
 def test_a_comparison_needs_no_other_run(folder: Path) -> None:
     alone = GOOD.replace("  ours: {preset: default, pretrain: {steps: 5}}\n", "").replace("untrained, ", "")
     Path("config.yaml").write_text(alone + COMPARING)
-    assert check.run(Path("config.yaml"))[0] == "1 genomes, 9 runs, 2 baselines"
+    assert check.run(Path("config.yaml"))[0] == "1 genome, 9 runs, 2 baselines"
 
 
 def test_a_comparison_of_nothing(folder: Path) -> None:
@@ -277,9 +278,35 @@ def test_sequences_of_their_own_may_be_of_any_genome(folder: Path) -> None:
 def test_testing_on_what_is_learnt_from_is_said(folder: Path) -> None:
     labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\n")
     (warning,) = [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
-    assert "labels.tsv: test rows lie in 1 genomes that pretraining reads (a)" in warning
+    assert "labels.tsv: test rows lie in 1 genomes that pretraining reads (a); the workflow will stop at" in warning
     labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttest\nb\ta.fa\ttrain\n")
     assert not [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    "section, stops",
+    [
+        ("", True),
+        ("audit: {stop: false}\n", False),
+        ("audit: {share: 0.5}\n", False),  # half of the test rows, which is not above
+        ("audit: {share: 0.49}\n", True),
+        ("audit: {pretrain_splits: [pretrain]}\n", False),  # which the audit does not look at
+    ],
+)
+def test_whether_the_audit_will_stop_is_said(folder: Path, section: str, stops: bool) -> None:
+    labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\nb\ta.fa\ttest\n")
+    text = Path("labels.tsv").read_text()
+    for i in (0, 1):  # of the four test rows of each class
+        text = re.sub(rf"(?m)^(.test{i}\t.)\ta\t", r"\1\tb\t", text)
+    Path("labels.tsv").write_text(text)
+    (warning,) = [w for w in run_with(section) if "test rows lie in" in w]
+    assert ("the workflow will stop at the audit" in warning) == stops
+    assert ("the audit and the verdict will say so" in warning) != stops
+
+
+def run_with(section: str) -> list[str]:
+    Path("config.yaml").write_text(GOOD + section)
+    return check.run(Path("config.yaml"))
 
 
 def test_every_mistake_of_a_sheet_is_named(folder: Path) -> None:
