@@ -646,7 +646,15 @@ def test_a_pretext_that_composition_solves_is_said(comparison: tuple[Path, list[
     )
     assert runs.shortcut(row | {"top1": 0.36}, "cpc") is None
     assert runs.shortcut(row | {"kmer4": None}, "cpc") is None
-    assert squeezed(comparison[0]).count("nothing shows that it learnt more than composition") == 4
+    text = squeezed(comparison[0])
+    assert text.count("nothing shows that it learnt more than composition") == 4
+    assert text.count("finds no more than 4-mers alone, see below") == 4  # among the warnings of the same runs
+
+
+def test_settings_are_shown_as_they_are_written(comparison: tuple[Path, list[str]]) -> None:
+    text = squeezed(comparison[0])
+    assert f"left_out: {json.dumps(list(LEFT_OUT))}" in text
+    assert 'ours: "ours"' in text
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def context(
         "records": records,
         "ours": settings.ours,
         "head": names.head(settings.head),
-        "settings": dataclasses.asdict(settings),
+        "settings": {k: json.dumps(v, ensure_ascii=False) for k, v in dataclasses.asdict(settings).items()},
     }  # fmt: skip
 
 
@@ -280,6 +280,9 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
     logs = {run.name: run.log for run in own if run.log is not None}
     titles = {run.name: names.row(run.name) for run in [*own, *groups]}
     rows = [runs.summary(run) | {"name": titles[run.name]} for run in [*own, *groups]]
+    lines = [runs.shortcut(row, row["name"]) for row in rows]
+    for row, line in zip(rows, lines, strict=True):
+        row["warnings"] += ["finds no more than 4-mers alone, see below"] if line else []
     every = [run.log for run in found if run.log is not None]
     return {
         "figure": _safe(figures.pretraining(logs, titles)) if logs else None,
@@ -287,7 +290,7 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
         "has_validation": any((log["split"] == "validation").any() for log in every),
         "rows": rows,
         "watched": [row for row in rows if any(row[name] is not None for name in (*runs.HEALTH, "kmer4"))],
-        "shortcuts": [line for row in rows if (line := runs.shortcut(row, row["name"]))],
+        "shortcuts": [line for line in lines if line],
     }
 
 
