@@ -727,15 +727,17 @@ def audit_of(folder: Path, *checks: tuple[str, str, float | None, str]) -> None:
 
 READ = "61 of 61 (100 %) test rows have at least 50% of their 31-mers in what pretraining reads."
 NOT_READ = "0 of 61 test rows have at least 50% of their 31-mers in what pretraining reads."
+GC = "A rule that reads the GC content alone has AUROC 1.00 on test rows (chance 0.5)."
 APART = "pretraining has not read these"
 
 
 def test_a_verdict_on_rows_that_were_read_says_so_first(tmp_path: Path) -> None:
     folder = write_results(tmp_path / "demo")
     plain = report.run(folder, tmp_path / "plain.html", report.Settings())
-    audit_of(folder, ("copies", "pass", 0.0, "0 of 61 test rows."), ("pretraining", "fail", 1.0, READ))
+    audit_of(folder, ("copies", "pass", 0.0, "0 of 61."), ("pretraining", "fail", 1.0, READ), ("gc", "fail", 1.0, GC))
     failed = report.run(folder, tmp_path / "failed.html", report.Settings())
-    start = f"Yes, but the audit fails: {READ[:-1]}: this is no evidence for genomes never seen. On these test genomes,"
+    start = f"Yes, but the audit fails: {READ[:-1]}: this is no evidence for genomes never seen. "
+    start += f"{GC[:-1]}: GC content alone may explain it. On these test genomes,"
     assert plain[0].startswith("Yes: on these test genomes,")
     assert failed[0].startswith(start)
     assert (failed[0].removeprefix(start), failed[1:]) == (plain[0].partition("genomes,")[2], plain[1:])

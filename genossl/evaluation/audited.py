@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from genossl.evaluation.drilldown import has_rows
-from genossl.evaluation.verdict import listed
 from genossl.files import read_json, read_sheet
 
 FINDINGS_SHOWN = 20  # of a task
@@ -41,21 +40,17 @@ def view(results: Path) -> dict[str, Any] | None:
 
 
 def failure(results: Path, task: str) -> str:
-    """Why the audit of a task fails and what that takes from its score, to go into a sentence; empty if it does not."""
+    """Each check that fails on a task and what that takes from its score, without a last full stop; empty without."""
     path = results / "audit" / f"{task}.json"
     found = _task(results, path) if path.is_file() else None
     wrong = [check for check in found["checks"] if check["outcome"] == "fail"] if found else []
-    if not wrong:
-        return ""
-    why = "; ".join(str(check["sentence"]).rstrip(".") for check in wrong)
-    return f"{why}: {listed(list(dict.fromkeys(LOST.get(check['name'], REMEMBERED) for check in wrong)))}"
+    return ". ".join(f"{str(c['sentence']).rstrip('.')}: {LOST.get(c['name'], REMEMBERED)}" for c in wrong)
 
 
 def _unseen(task: dict[str, Any]) -> bool:
-    """Whether nothing fails, and pretraining was looked at and has not read the test rows."""
+    """Whether every check passes, that of what pretraining has read among them."""
     read = [check for check in task["checks"] if check["name"] == "pretraining"]
-    looked = bool(read) and all(check["outcome"] == "pass" and check["value"] is not None for check in read)
-    return looked and task["outcome"] != "fail"
+    return task["outcome"] == "pass" and any(check["value"] is not None for check in read)
 
 
 def _verb(word: str, n: int) -> str:

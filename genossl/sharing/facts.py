@@ -70,7 +70,10 @@ def of_run(run: Path, results: str | Path | None = None) -> Facts:
         if not found:
             raise InputError(f"{results}: holds no score of the encoder in {run} (looked in scores/ by its checksum)")
         scored = [_scored(Path(results), *one) for one in found]
-        read |= {f"scores/{task.name}": Path(results) / "scores" / f"{task.name}.tsv" for task, _, _ in found}
+        for task, _, _ in found:
+            read[f"scores/{task.name}"] = Path(results) / "scores" / f"{task.name}.tsv"
+            if (audit := Path(results) / "audit" / f"{task.name}.json").is_file():
+                read[f"audit/{task.name}"] = audit
     return Facts(about=about, made=made, genomes=None if store is None else _genomes(store), scored=scored, read=read)
 
 

@@ -282,7 +282,8 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
     rows = [runs.summary(run) | {"name": titles[run.name]} for run in [*own, *groups]]
     lines = [runs.shortcut(row, row["name"]) for row in rows]
     for row, line in zip(rows, lines, strict=True):
-        row["warnings"] += ["finds no more than 4-mers alone, see below"] if line else []
+        if line:
+            row["warnings"] = [*row["warnings"], "finds no more than 4-mers alone, see below"]
     every = [run.log for run in found if run.log is not None]
     return {
         "figure": _safe(figures.pretraining(logs, titles)) if logs else None,
