@@ -319,6 +319,20 @@ def test_genomes_cut_by_position_are_told_and_stay_clean(run: Audit, rng: np.ran
     assert (run.fired(), run.unclean()) == ({"groups": "warn"}, [])
     genes = sequences(of).assign(split=table["split"], genome=table["genome"], group=table["id"])
     assert run(genes).fired() == {}  # split by group, as genes are by homology
+    assert "as far as rows tell: genomes are cut across train and test" in run.checks["strains"]["sentence"]
+    run(table.assign(group=table["id"]), sequences=run.folder / "store")  # though the store holds the genomes
+    assert "as far as rows tell: genomes are cut across train and test" in run.checks["strains"]["sentence"]
+    run(genes.drop(columns="genome"))
+    assert "as far as rows tell: the table names no genomes" in run.checks["strains"]["sentence"]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_whole_genomes_are_compared_where_a_store_holds_them(run: Audit, rng: np.random.Generator, held: bool) -> None:
+    of = genomes(rng)
+    table = coordinates(of).assign(group=lambda t: t["genome"] + t["id"])
+    run(table if held else sequences(of).assign(genome=table["genome"], group=table["group"]), of)
+    told = "as far as rows tell: no store holds all the genomes" in run.checks["strains"]["sentence"]
+    assert told != held
 
 
 @pytest.mark.parametrize("split,read", [("pretrain", True), ("", True), ("test", False), ("validation", False)])

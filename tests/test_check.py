@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -277,9 +278,35 @@ def test_sequences_of_their_own_may_be_of_any_genome(folder: Path) -> None:
 def test_testing_on_what_is_learnt_from_is_said(folder: Path) -> None:
     labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\n")
     (warning,) = [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
-    assert "labels.tsv: test rows lie in 1 genomes that pretraining reads (a)" in warning
+    assert "labels.tsv: test rows lie in 1 genomes that pretraining reads (a); the workflow will stop at" in warning
     labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttest\nb\ta.fa\ttrain\n")
     assert not [line for line in check.run(Path("config.yaml")) if line.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    "section, stops",
+    [
+        ("", True),
+        ("audit: {stop: false}\n", False),
+        ("audit: {share: 0.5}\n", False),  # half of the test rows, which is not above
+        ("audit: {share: 0.49}\n", True),
+        ("audit: {pretrain_splits: [pretrain]}\n", False),  # which the audit does not look at
+    ],
+)
+def test_whether_the_audit_will_stop_is_said(folder: Path, section: str, stops: bool) -> None:
+    labelled_on("a", "genome\tpath\tsplit\na\ta.fa\ttrain\nb\ta.fa\ttest\n")
+    text = Path("labels.tsv").read_text()
+    for i in (0, 1):  # of the four test rows of each class
+        text = re.sub(rf"(?m)^(.test{i}\t.)\ta\t", r"\1\tb\t", text)
+    Path("labels.tsv").write_text(text)
+    (warning,) = [w for w in run_with(section) if "test rows lie in" in w]
+    assert ("the workflow will stop at the audit" in warning) == stops
+    assert ("the audit and the verdict will say so" in warning) != stops
+
+
+def run_with(section: str) -> list[str]:
+    Path("config.yaml").write_text(GOOD + section)
+    return check.run(Path("config.yaml"))
 
 
 def test_every_mistake_of_a_sheet_is_named(folder: Path) -> None:

@@ -48,19 +48,35 @@ def test_the_worst_class_comes_first() -> None:
     [
         (
             ("100", 2.6, 1.9, 3.4, ""),
-            "For the score of kmer5 with 100 labels per class, ours needs 2.6 times fewer (38 at most); 95 % interval "
-            "of the factor 1.9 to 3.4.",
+            "For the score of kmer5 with 100 labels per class, ours needs 2.6 times fewer (at most 38 labels per "
+            "class); 95 % interval of the factor: 1.9 to 3.4.",
         ),
         (
             ("100", 0.5, 0.4, 0.6, ""),
-            "For the score of kmer5 with 100 labels per class, ours needs 2.0 times more (200 at most); 95 % interval "
-            "of the factor 0.4 to 0.6.",
+            "For the score of kmer5 with 100 labels per class, ours needs 2.0 times more (at most 200 labels per "
+            "class); 95 % interval of the factor: 0.4 to 0.6.",
         ),
         (
             ("all", 1.5, 0.8, math.inf, ">="),
             "For the score of kmer5 with all labels, ours needs at least 1.5 times fewer, being above it with the "
-            "fewest labels measured; 95 % interval of the factor 0.8 to any, which includes as many labels: no saving "
-            "is shown.",
+            "fewest measured; 95 % interval of the factor: 0.8 at least, with no upper bound, which includes as many "
+            "labels: no saving is shown.",
+        ),
+        (
+            ("100", 114.0, 0.0, math.inf, ">="),
+            "For the score of kmer5 with 100 labels per class, ours needs at least 114 times fewer, being above it "
+            "with the fewest measured; 95 % interval of the factor: without bounds, which includes as many labels: no "
+            "saving is shown.",
+        ),
+        (
+            ("5", 0.2, 0.0, 0.3, ""),
+            "For the score of kmer5 with 5 labels per class, ours needs 5.0 times more (at most 25 labels per class); "
+            "95 % interval of the factor: 0.3 at most, with no lower bound.",
+        ),
+        (
+            ("10", 10.0, 0.02, 1200.0, ""),
+            "For the score of kmer5 with 10 labels per class, ours needs 10 times fewer (at most 1 label per class); "
+            "95 % interval of the factor: 0.02 to 1,200, which includes as many labels: no saving is shown.",
         ),
         (
             ("5", 0.2, 0.0, 0.3, "not reached"),
@@ -68,7 +84,7 @@ def test_the_worst_class_comes_first() -> None:
         ),
         (
             ("10", 1.0, math.nan, math.nan, ""),
-            "For the score of kmer5 with 10 labels per class, ours needs as many labels (10 at most).",
+            "For the score of kmer5 with 10 labels per class, ours needs as many labels (at most 10 labels per class).",
         ),
     ],
 )

@@ -646,7 +646,15 @@ def test_a_pretext_that_composition_solves_is_said(comparison: tuple[Path, list[
     )
     assert runs.shortcut(row | {"top1": 0.36}, "cpc") is None
     assert runs.shortcut(row | {"kmer4": None}, "cpc") is None
-    assert squeezed(comparison[0]).count("nothing shows that it learnt more than composition") == 4
+    text = squeezed(comparison[0])
+    assert text.count("nothing shows that it learnt more than composition") == 4
+    assert text.count("finds no more than 4-mers alone, see below") == 4  # among the warnings of the same runs
+
+
+def test_settings_are_shown_as_they_are_written(comparison: tuple[Path, list[str]]) -> None:
+    text = squeezed(comparison[0])
+    assert f"left_out: {json.dumps(list(LEFT_OUT))}" in text
+    assert 'ours: "ours"' in text
 
 
 @pytest.mark.parametrize(
@@ -707,3 +715,54 @@ def test_a_task_whose_strands_were_averaged_though_they_matter(tmp_path: Path, a
     write_json(folder / "embeddings" / "species" / "ours.npy.provenance.json", record)
     found = report.run(folder, tmp_path / "report.html", report.Settings())[0]
     assert ("the strand matters in this task" in found) == (averaged and strand == "as_given")
+
+
+def audit_of(folder: Path, *checks: tuple[str, str, float | None, str]) -> None:
+    """The record of an audit of species with these checks: name, outcome, value, sentence."""
+    names = ("name", "outcome", "value", "sentence")
+    found = [dict(zip(names, check, strict=True)) | {"threshold": 0.05, "n": 0} for check in checks]
+    worst = next(o for o in ("fail", "warn", "pass") if o in [check[1] for check in checks])
+    write_json(folder / "audit" / "species.json", {"task": "species", "outcome": worst, "checks": found})
+
+
+READ = "61 of 61 (100 %) test rows have at least 50% of their 31-mers in what pretraining reads."
+NOT_READ = "0 of 61 test rows have at least 50% of their 31-mers in what pretraining reads."
+GC = "A rule that reads the GC content alone has AUROC 1.00 on test rows (chance 0.5)."
+APART = "pretraining has not read these"
+
+
+def test_a_verdict_on_rows_that_were_read_says_so_first(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "demo")
+    plain = report.run(folder, tmp_path / "plain.html", report.Settings())
+    audit_of(folder, ("copies", "pass", 0.0, "0 of 61."), ("pretraining", "fail", 1.0, READ), ("gc", "fail", 1.0, GC))
+    failed = report.run(folder, tmp_path / "failed.html", report.Settings())
+    start = f"Yes, but the audit fails: {READ[:-1]}: this is no evidence for genomes never seen. "
+    start += f"{GC[:-1]}: GC content alone may explain it. On these test genomes,"
+    assert plain[0].startswith("Yes: on these test genomes,")
+    assert failed[0].startswith(start)
+    assert (failed[0].removeprefix(start), failed[1:]) == (plain[0].partition("genomes,")[2], plain[1:])
+    text = Page((tmp_path / "failed.html").read_text(encoding="utf-8")).text
+    assert start in text
+    assert "audit fails on species: there, test sequences were seen before" in text
+    assert APART not in text
+
+
+@pytest.mark.parametrize(
+    "checks, words",
+    [
+        ([], "There was no audit, so nothing here says that these were not seen before."),
+        ([("pretraining", "pass", 0.0, NOT_READ)], APART),
+        ([("pretraining", "pass", None, "Not looked at: no pretraining collection was given.")], "Whether these were"),
+        ([("pretraining", "warn", 0.02, "1 of 61 test rows.")], "Whether these were seen before"),
+    ],
+)  # fmt: skip
+def test_that_test_rows_were_not_seen_is_said_where_the_audit_says_so(
+    tmp_path: Path, checks: list[Any], words: str
+) -> None:
+    folder = write_results(tmp_path / "demo")
+    if checks:
+        audit_of(folder, *checks)
+    assert report.run(folder, tmp_path / "r.html", report.Settings())[0].startswith("Yes: ")
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert words in text
+    assert (APART in text) == (words == APART)

@@ -246,7 +246,7 @@ def test_everything_that_lies_beside_the_scores_is_shown(folder: Path) -> None:
         "Of 5 tasks: Yes on 3",
         "The audit of leaks: 2 tasks pass, 2 tasks warn, 1 task fails.",
         "First 20 of 40 findings; all are in audit/task01.tsv",
-        "For the score of kmer6 with 100 labels per class, ours needs 2.6 times fewer (38 at most)",
+        "For the score of kmer6 with 100 labels per class, ours needs 2.6 times fewer (at most 38 labels per class)",
         "From 400 labels per class on, ours is no longer shown to be better than kmer6.",
         "On the 1,200 test rows that the audit found clean, ours gets",
         "6-mer profile, ECE 0.080",

@@ -118,6 +118,15 @@ def test_scores_are_those_of_these_weights(tiny_run: Path, results: Path, tmp_pa
     assert "others" not in scores
 
 
+def test_a_card_says_first_that_the_audit_failed(tiny_run: Path, results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "r")
+    checks = [{"name": "gc", "outcome": "fail", "value": 1.0, "threshold": 0.99, "sentence": "GC tells it all."}]
+    files.write_json(tmp_path / "r" / "audit" / "t.json", {"task": "t", "outcome": "fail", "checks": checks})
+    share.run(tiny_run, tmp_path / "shared", results=tmp_path / "r")
+    card = (tmp_path / "shared" / "README.md").read_text()
+    assert re.search(r"(but|and) the audit fails: GC tells it all: GC content alone may explain it\. [A-Z]", card)
+
+
 def test_scores_without_baselines_say_so(tiny_run: Path, results: Path, tmp_path: Path) -> None:
     scores = tmp_path / "r" / "scores" / "t.tsv"
     settings = probe.Settings(draws=1, heads=("logistic",))

@@ -92,7 +92,11 @@ def test_blocks_are_cut_where_a_class_has_one_train_genome() -> None:
     "frame, sentence",
     [
         (table({"a": 3}), "all 12 rows have the label 'a'; expected at least 2 classes"),
-        (table({"a": 3, "b": 1}), "class 'b' has 1 group; expected at least 2"),
+        (
+            table({"a": 3, "b": 1}),
+            "class 'b' has 1 group; expected at least 2, one for train and one for test (a group is a value of the "
+            "column group, else genome)",
+        ),
         (table({"a": 3, "b": 3}).drop(columns="group"), "no column split, group or genome; add one"),
         (table({"a": 2, "b": 2}, rows=1, split=["train", "test", "train", ""]), "id 'b_1_0': empty split"),
         (table({"a": 2, "b": 2}, rows=1, split=["train", "test", "train", "train"]), "class 'b' has no test rows"),

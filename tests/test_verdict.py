@@ -106,6 +106,16 @@ KMER_WORDS = {
 }
 
 
+@pytest.mark.parametrize("untrained,kmers", COMBINATIONS)
+def test_an_audit_that_fails_comes_before_the_result(untrained: str, kmers: str) -> None:
+    """The word is that of the intervals, what the audit found follows it, and the rest stays as it was."""
+    plain, failed = (judge.verdict(*tables(untrained, kmers), unit=BLOCKS, failure=why) for why in ("", "F"))
+    word, _, rest = plain.sentence.partition(": ")
+    joined = "but" if word in ("Yes", "Partly") else "and"
+    assert failed.sentence == f"{word}, {joined} the audit fails: F. {rest[0].upper()}{rest[1:]}"
+    assert failed.outcome == plain.outcome
+
+
 @pytest.mark.parametrize("untrained, kmers", COMBINATIONS)
 def test_the_sentence_claims_what_holds_and_nothing_else(untrained: str, kmers: str) -> None:
     sentence = judge.verdict(*tables(untrained, kmers), unit=BLOCKS).sentence

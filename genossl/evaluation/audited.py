@@ -10,6 +10,13 @@ from genossl.files import read_json, read_sheet
 
 FINDINGS_SHOWN = 20  # of a task
 ORDER = {"fail": 0, "warn": 1, "pass": 2}
+# what a check that fails takes from a score; of any other: rows of train answer for rows of test
+LOST = {
+    "pretraining": "this is no evidence for genomes never seen",
+    "gc": "GC content alone may explain it",
+    "length": "length alone may explain it",
+}
+REMEMBERED = "what was remembered counts as known"
 WORDS = {"fail": "fails", "warn": "warns", "pass": "passes"}
 
 
@@ -27,7 +34,23 @@ def view(results: Path) -> dict[str, Any] | None:
         "tasks": sorted(tasks, key=lambda task: (ORDER.get(task["outcome"], 3), task["name"])),
         "sentence": f"The audit of leaks: {', '.join(told)}.",
         "outcomes": {task["name"]: task["outcome"] for task in tasks},
+        "failed": [task["name"] for task in tasks if task["outcome"] == "fail"],
+        "unseen": all(map(_unseen, tasks)),
     }
+
+
+def failure(results: Path, task: str) -> str:
+    """Each check that fails on a task and what that takes from its score, without a last full stop; empty without."""
+    path = results / "audit" / f"{task}.json"
+    found = _task(results, path) if path.is_file() else None
+    wrong = [check for check in found["checks"] if check["outcome"] == "fail"] if found else []
+    return ". ".join(f"{str(c['sentence']).rstrip('.')}: {LOST.get(c['name'], REMEMBERED)}" for c in wrong)
+
+
+def _unseen(task: dict[str, Any]) -> bool:
+    """Whether every check passes, that of what pretraining has read among them."""
+    read = [check for check in task["checks"] if check["name"] == "pretraining"]
+    return task["outcome"] == "pass" and any(check["value"] is not None for check in read)
 
 
 def _verb(word: str, n: int) -> str:

@@ -152,7 +152,7 @@ def headline(table: pd.DataFrame, ours: str, profile: str | None, head: str, per
 
 def _counted(shots: str, per: str) -> str:
     one = per.replace("labels", "label").replace("rows", "row") if shots == "1" else per
-    return f"{shots} {one}" if math.isfinite(judge.shots_order(shots)) else "all labels"
+    return "all labels" if shots == "all" else f"{shots} {one}"
 
 
 def saved(row: Mapping[str, Any], per: str = "labels per class") -> str:
@@ -165,17 +165,35 @@ def saved(row: Mapping[str, Any], per: str = "labels per class") -> str:
     score = f"the score of {row['baseline']} with {_counted(str(row['shots']), per)}"
     if censored == "not reached":
         return f"{row['embedding']} does not reach {score} at any number of labels measured."
-    times = f"{1 / ratio:.1f} times more" if ratio < 0.95 else f"{ratio:.1f} times fewer"
+    times = f"{_times(1 / ratio)} times more" if ratio < 0.95 else f"{_times(ratio)} times fewer"
     size = "as many labels" if 0.95 <= ratio < 1.05 else times
-    at_most = shots / ratio
-    told = f" ({at_most:.2g} at most)" if at_most < 10 else f" ({at_most:,.0f} at most)" if math.isfinite(shots) else ""
-    sentence = f"For {score}, {row['embedding']} needs {'at least ' if censored == '>=' else ''}{size}{told}"
+    told = f" (at most {_counted(_plain(shots / ratio), per)})" if math.isfinite(shots) else ""
+    sentence = f"For {score}, {row['embedding']} needs {size}{told}"
     if censored == ">=":
-        sentence += ", being above it with the fewest labels measured"
+        sentence = f"For {score}, {row['embedding']} needs at least {size}, being above it with the fewest measured"
     if _known(low, high):
-        sentence += f"; 95 % interval of the factor {low:.1f} to {'any' if math.isinf(high) else f'{high:.1f}'}"
+        sentence += f"; 95 % interval of the factor: {_span(low, high)}"
         sentence += ", which includes as many labels: no saving is shown" if low <= 1 <= high else ""
     return sentence + "."
+
+
+def _times(factor: float) -> str:
+    """ "0.02", "2.6", "114": two digits or, from 10 on, whole."""
+    return f"{factor:.1f}" if 0.95 <= factor < 9.95 else _plain(factor)
+
+
+def _plain(count: float) -> str:
+    """ "1.2", "38", "1,200": what is read off a curve need not be whole."""
+    return f"{count:.2g}" if count < 9.95 else f"{count:,.0f}"
+
+
+def _span(low: float, high: float) -> str:
+    """An interval of factors; 0 is a score that need not be reached, and infinity one that one label may give."""
+    if low <= 0 and math.isinf(high):
+        return "without bounds"
+    if low <= 0:
+        return f"{_times(high)} at most, with no lower bound"
+    return f"{_times(low)} at least, with no upper bound" if math.isinf(high) else f"{_times(low)} to {_times(high)}"
 
 
 def _known(*values: float) -> bool:

@@ -113,7 +113,10 @@ def _by_hash(label_N: np.ndarray, groups: np.ndarray, fractions: tuple[float, fl
     for label in sorted(set(label_N)):
         if (n := sum(label in count for count in counts.values())) < 2:
             whose = "the table" if label == EVERY else f"class {label!r}"
-            raise InputError(f"{whose} has {n} group; expected at least 2, one for train and one for test")
+            raise InputError(
+                f"{whose} has {n} group; expected at least 2, one for train and one for test (a group is a value of "
+                "the column group, else genome)"
+            )
     strata: dict[str, list[str]] = {}
     for group in sorted(counts, key=hashed):
         commonest = min(counts[group], key=lambda label: (-counts[group][label], label))

@@ -149,10 +149,12 @@ def verdict(
     kmers: str = KMERS,
     unit: str = "",
     kind: str = "classes",
+    failure: str = "",
 ) -> Verdict:
     """One true sentence on whether pretraining helped, at `shots` labels per class (other kinds: rows) or the nearest.
 
     `unit` is what the bootstrap resampled, as the scores' record names it; it decides how far the sentence reaches.
+    `failure` is why the audit of the task fails (`audited.failure`): then the first sentence is about that.
     """
     rows = means(scores, head, metric)
     available = sorted(set(rows.loc[rows["embedding"] == ours, "shots"]), key=shots_order)
@@ -166,7 +168,9 @@ def verdict(
     outcome = overall(against_untrained, against_kmers)
     return Verdict(
         outcome=outcome,
-        sentence=_sentence(outcome, against_untrained, against_kmers, shots, scope(unit)[0], metric, kind),
+        sentence=warned(
+            _sentence(outcome, against_untrained, against_kmers, shots, scope(unit)[0], metric, kind), failure
+        ),
         shots=shots,
         untrained=against_untrained,
         kmers=against_kmers,
@@ -239,6 +243,15 @@ def _sentence(
     else:
         return f"{WORDS[outcome]}: neither an untrained encoder nor a k-mer profile was scored {labels(shots, kind)}."
     return f"{WORDS[outcome]}: {where}, by {spelled(metric)} {labels(shots, kind)}, {phrase}."
+
+
+def warned(sentence: str, failure: str) -> str:
+    """ "Yes: on these test rows, ..." -> "Yes, but the audit fails: FAILURE. On these test rows, ..."."""
+    if not failure:
+        return sentence
+    word, _, rest = sentence.partition(": ")
+    joined = "but" if word in (WORDS["yes"], WORDS["partly"]) else "and"
+    return f"{word}, {joined} the audit fails: {failure}. {upper(rest)}"
 
 
 def spelled(metric: str) -> str:

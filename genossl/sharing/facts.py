@@ -10,7 +10,7 @@ import pandas as pd
 
 from genossl import files
 from genossl.errors import InputError
-from genossl.evaluation import ranking
+from genossl.evaluation import audited, ranking
 from genossl.evaluation import verdict as judge
 from genossl.evaluation.scored import Task, plain, read_tasks, record_of
 from genossl.genome.store import TokenStore
@@ -69,8 +69,11 @@ def of_run(run: Path, results: str | Path | None = None) -> Facts:
         ]
         if not found:
             raise InputError(f"{results}: holds no score of the encoder in {run} (looked in scores/ by its checksum)")
-        scored = [_scored(*one) for one in found]
-        read |= {f"scores/{task.name}": Path(results) / "scores" / f"{task.name}.tsv" for task, _, _ in found}
+        scored = [_scored(Path(results), *one) for one in found]
+        for task, _, _ in found:
+            read[f"scores/{task.name}"] = Path(results) / "scores" / f"{task.name}.tsv"
+            if (audit := Path(results) / "audit" / f"{task.name}.json").is_file():
+                read[f"audit/{task.name}"] = audit
     return Facts(about=about, made=made, genomes=None if store is None else _genomes(store), scored=scored, read=read)
 
 
@@ -112,10 +115,11 @@ def _rows(results: Path, task: Task, checksum: str) -> list[tuple[str, dict[str,
     return found
 
 
-def _scored(task: Task, row: str, settings: dict[str, Any]) -> Scored:
+def _scored(results: Path, task: Task, row: str, settings: dict[str, Any]) -> Scored:
     known: dict[str, Any] = {"ours": row, "head": HEAD, "metric": task.metric, "kind": task.kind}
     unit = str(task.record.get("unit", ""))
-    verdict = judge.verdict(task.scores, task.comparisons, unit=unit, **known)
+    failure = audited.failure(results, task.name)
+    verdict = judge.verdict(task.scores, task.comparisons, unit=unit, failure=failure, **known)
     corrected = judge.corrected(task.scores, task.comparisons, shots=verdict.shots, **known)
     rows = judge.means(task.scores, HEAD, task.metric)
     values = rows.set_index(["embedding", "shots"])["value"]

@@ -442,7 +442,7 @@ def _strains(rows: Rows, settings: Settings, sequences: str | Path | None) -> Ch
     what = f"are of {len(twins):,} {column}s that are the same strain (ANI at least {settings.ani:g}) as one of train"
     if not twins:
         what = f"are of a {column} that is the same strain (ANI at least {settings.ani:g}) as one of train"
-    what += "" if whole else ", as far as rows tell: no store holds the genomes"
+    what += "" if whole else f", as far as rows tell: {_why_rows(rows, column)}"
     return _leak("strains", rows, settings, leaked, found, what)
 
 
@@ -452,6 +452,13 @@ def _strain_column(rows: Rows) -> str | None:
         name_N = rows.labels["genome"].to_numpy(dtype=object)
         return "group" if set(name_N[rows.test_N]) & set(name_N[rows.train_N]) else "genome"
     return next((name for name in ("genome", "group") if name in rows.labels), None)
+
+
+def _why_rows(rows: Rows, column: str) -> str:
+    """Why names were compared by their rows and not by whole genomes."""
+    if column == "genome":
+        return "no store holds all the genomes"
+    return "genomes are cut across train and test" if "genome" in rows.labels else "the table names no genomes"
 
 
 def _whole_genomes(sequences: str | Path | None, names: set[str]) -> Callable[[str], list[np.ndarray]] | None:

@@ -162,7 +162,7 @@ def run(path: Path) -> list[str]:
             if genomes is not None and "genome" in labels:
                 if "sequence" not in labels:  # its own sequences may be of genomes that the collection has not
                     attempt(lambda file=file, labels=labels: _known(file, labels, genomes, sheets.genomes))
-                lines += _seen(file, labels, learnt)
+                lines += _seen(file, labels, learnt, _gate(settings.get("audit"), genomes))
             if not config.mistakes(probe.Settings, settings.get("probe"), "probe"):
                 probed = (settings.get("probe") or {}) | {"kind": about["kind"]}
                 attempt(lambda file=file, labels=labels, probed=probed: _can_be_probed(file, labels, probed))
@@ -401,18 +401,30 @@ def _known(path: str, labels: Any, genomes: Any, sheet: str) -> None:
         raise InputError(f"{path}: genome {missing[0]!r} is not in {sheet}")
 
 
-def _seen(path: str, labels: Any, learnt: set[str]) -> list[str]:
-    """A warning where rows to be tested on lie in genomes that pretraining reads."""
+def _gate(mapping: Any, genomes: Any) -> tuple[float, set[str]]:
+    """Share of the test rows that may lie in genomes that the audit counts as read before it stops; those genomes."""
+    if config.mistakes(audit.Settings, mapping, "audit"):
+        return 1.0, set()  # said before
+    asked = config.build(audit.Settings, mapping, "audit")
+    splits = genomes["split"] if "split" in genomes else [""] * len(genomes)
+    read = {name for name, split in zip(genomes["genome"], splits, strict=True) if split in asked.pretrain_splits}
+    return max(asked.share, asked.tolerated) if asked.stop else 1.0, read
+
+
+def _seen(path: str, labels: Any, learnt: set[str], gate: tuple[float, set[str]]) -> list[str]:
+    """A warning where rows to be tested on lie in genomes that pretraining reads, and what will come of it."""
+    tested = labels["genome"]
     if "split" in labels and (labels["split"] == "test").any():
-        tested = set(labels["genome"][labels["split"] == "test"])
-    else:
-        tested = set(labels["genome"])
-    if not (both := sorted(tested & learnt)):
+        tested = tested[labels["split"] == "test"]
+    if not (both := sorted(set(tested) & learnt)):
         return []
+    most, read = gate
+    stops = tested.isin(read).mean() > most
+    then = "the workflow will stop at the audit (audit.stop)" if stops else "the audit and the verdict will say so"
     which = "test rows lie" if "split" in labels else "there is no split column, and rows lie"
     return [
         f"warning: {path}: {which} in {len(both)} genomes that pretraining reads ({', '.join(both[:3])}"
-        f"{', ...' if len(both) > 3 else ''}); the verdict will say so. Give them the split test in the genomes' sheet"
+        f"{', ...' if len(both) > 3 else ''}); {then}. Give them the split test in the genomes' sheet"
     ]
 
 

@@ -154,7 +154,7 @@ def context(
         "records": records,
         "ours": settings.ours,
         "head": names.head(settings.head),
-        "settings": dataclasses.asdict(settings),
+        "settings": {k: json.dumps(v, ensure_ascii=False) for k, v in dataclasses.asdict(settings).items()},
     }  # fmt: skip
 
 
@@ -280,6 +280,10 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
     logs = {run.name: run.log for run in own if run.log is not None}
     titles = {run.name: names.row(run.name) for run in [*own, *groups]}
     rows = [runs.summary(run) | {"name": titles[run.name]} for run in [*own, *groups]]
+    lines = [runs.shortcut(row, row["name"]) for row in rows]
+    for row, line in zip(rows, lines, strict=True):
+        if line:
+            row["warnings"] = [*row["warnings"], "finds no more than 4-mers alone, see below"]
     every = [run.log for run in found if run.log is not None]
     return {
         "figure": _safe(figures.pretraining(logs, titles)) if logs else None,
@@ -287,7 +291,7 @@ def runs_view(found: list[Run]) -> dict[str, Any] | None:
         "has_validation": any((log["split"] == "validation").any() for log in every),
         "rows": rows,
         "watched": [row for row in rows if any(row[name] is not None for name in (*runs.HEALTH, "kmer4"))],
-        "shortcuts": [line for row in rows if (line := runs.shortcut(row, row["name"]))],
+        "shortcuts": [line for line in lines if line],
     }
 
 
@@ -297,7 +301,11 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
     unit = str(task.record.get("unit", ""))
     pairs = task.comparisons[(task.comparisons["metric"] == metric) & (task.comparisons["head"] == s.head)]
     known: dict[str, Any] = {"ours": s.ours, "head": s.head, "metric": metric, "kind": task.kind}
-    verdict = judge.verdict(scores, pairs, untrained=s.untrained, shots=str(s.verdict_shots), unit=unit, **known)
+    verdict = judge.verdict(
+        scores, pairs, untrained=s.untrained, shots=str(s.verdict_shots), unit=unit,
+        failure=audited.failure(results, task.name), **known,
+    )  # fmt: skip
+    opening, _, rest = verdict.sentence.partition(": ")
     rows = judge.means(scores, s.head, metric)
     order = names.in_order(rows["embedding"])
     if s.ours in order:
@@ -322,7 +330,8 @@ def task_view(results: Path, task: Task, settings: Settings, labels: Path | None
         "labels": judge.labels(verdict.shots, task.kind) if verdict.shots else "",
         "measure": names.metric(metric),
         "per": task.per,
-        "rest": verdict.sentence.partition(": ")[2],
+        "opening": opening,
+        "rest": rest,
         "crossover": line,
         "second": second,
         "corrected": judge.corrected(scores, pairs, shots=verdict.shots, **known),
