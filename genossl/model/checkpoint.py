@@ -91,6 +91,7 @@ def load_encoder(path: str | Path, device: str = "cpu") -> Encoder:
     if files.sha256(weights) != about.get("sha256"):
         raise InputError(f"{weights}: is damaged, its checksum differs from the one in encoder.json")
     encoder = Encoder(config.build(Settings, about["settings"], f"{folder / 'encoder.json'} settings"))
+    encoder.length = int(about.get("length", 0))
     try:
         encoder.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
