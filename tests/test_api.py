@@ -123,7 +123,7 @@ def test_embed_fasta(encoder: Encoder, tmp_path: Path) -> None:
         genossl.embed_fasta(encoder, path, window=-2)
     with pytest.raises(genossl.InputError, match="step -1: expected 0 or more"):
         genossl.embed_fasta(encoder, path, step=-1)
-    with pytest.raises(genossl.InputError, match="was not trained on windows; expected their bases, or -1"):
+    with pytest.raises(genossl.InputError, match="was not trained on windows; expected bases, or -1"):
         genossl.embed_fasta(Encoder(encoder.settings), path)
     with pytest.raises(genossl.InputError, match=r"x\.fa: no such file"):
         genossl.embed_fasta(encoder, tmp_path / "x.fa")

@@ -170,15 +170,19 @@ def embed_fasta(
     """
     if isinstance(encoder, (str, Path)):
         encoder = load_encoder(encoder)
-    if window == 0 and not encoder.length:
-        raise InputError("window 0: the encoder was not trained on windows; expected their bases, or -1 for whole records")
-    if window < -1:
-        raise InputError(f"window {window}: expected bases, 0 for as many as the encoder was trained on, or -1 for whole records")
-    bases = {-1: 0, 0: encoder.length}.get(window, window)
-    items = list(inputs.read(path, bases, step))
+    items = list(inputs.read(path, _bases(window, encoder), step))
     rows = pd.DataFrame([item.row for item in items])
     vectors_NC = embedding.embed(encoder, [item.tokens for item in items], known(pool), both_strands, precision)
     return frames.of_kind(output, rows, vectors_NC)
+
+
+def _bases(window: int, encoder: Encoder) -> int:
+    """Bases of a window as `inputs.read` takes them, 0 for whole records; InputError for what is none."""
+    if window < -1:
+        raise InputError(f"window {window}: expected bases, 0 for as many as in training, or -1 for whole records")
+    if window == 0 and not encoder.length:
+        raise InputError("window 0: the encoder was not trained on windows; expected bases, or -1 for whole records")
+    return {-1: 0, 0: encoder.length}.get(window, window)
 
 
 def known(pool: Pool) -> Pool:

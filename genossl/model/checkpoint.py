@@ -131,6 +131,7 @@ def untrained(path: str | Path, device: str = "cpu", seed: int | None = None) ->
     trained, about = load_encoder(path, device), describe(path)
     torch.manual_seed(about.get("seed", 0) if seed is None else seed)
     encoder = Encoder(trained.settings)
+    encoder.length = trained.length
     buffers = dict(trained.named_buffers())
     for name, buffer in encoder.named_buffers():
         buffer.copy_(buffers[name])
