@@ -345,7 +345,7 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
     (tmp_path / "config.yaml").write_text(wrong)
     done = snakemake(tmp_path, "--cores", "1", check=False)
     assert done.returncode != 0
-    assert "probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
+    assert "genossl: config.yaml: probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
     (tmp_path / "tasks.tsv").write_text("task\tfile\nt\tt.tsv\n")
     done = snakemake(tmp_path, "--dry-run", check=False)
@@ -361,7 +361,7 @@ def test_a_configfile_takes_the_place_of_config_yaml(finished):
     own.write_text(own.read_text().replace("draws: 2", "drawz: 2"))
     done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
     assert done.returncode != 0
-    assert "probe.drawz: unknown key" in done.stdout + done.stderr
+    assert "genossl: own.yaml: probe.drawz: unknown key" in done.stdout + done.stderr
     assert not (finished / "results" / "own").exists()
 
 
