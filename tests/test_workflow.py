@@ -76,7 +76,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("it's $(touch x) a;b")
     reads(folder, {"train": 10, "validation": 6, "test": 20})
     (folder / "config.yaml").write_text(TINY)
-    snakemake(folder, "--cores", "2")
+    (folder / "told.txt").write_text(snakemake(folder, "--cores", "2").stdout)
     return folder
 
 
@@ -96,6 +96,7 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     findings = (results / "findings.txt").read_text().strip().splitlines()
     assert len(findings) == 4
     assert findings[-1].endswith("report.html")
+    assert (finished / "told.txt").read_text().strip().splitlines()[-4:] == findings  # what the run ends with
     for name in ("ours_tuned", "scratch", "cnn"):
         with np.load(results / "predictions" / "reads" / f"{name}.npz") as predictions:
             assert predictions["scores"].shape == (2, 40, 2)  # 5 labels and all, test reads, classes

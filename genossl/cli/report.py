@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from genossl.cli import talk
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
@@ -25,4 +24,4 @@ def report(results: Path, out: Path, config_file: Any, settings: Any, assignment
     built = config.build(verb.Settings, verb_settings("report", config_file, settings, assignments), "report")
     for line in verb.run(results, out, built):
         click.echo(line)
-    talk.wrote("report", out)
+    click.echo(f"report: {out}")

@@ -77,19 +77,19 @@ def run(inputs: list[str], settings: Settings = Settings(), out: str | Path | No
     """
     if out is not None:
         files.refuse_other_than_table(out, "statistics")
-        files.spare([out], inputs)
     given = [one for path in inputs for one in _given(path)]
+    read = [path for path in inputs if files.is_sheet(path)] + [path for path, _ in given]
     if out is not None:
-        files.spare([out], [path for path, _ in given])
+        files.spare([out], read)
     tallies: dict[tuple[str, ...], Tally] = {}
     for path, name in given:
-        store = not name
+        store = name is None
         if settings.by == "contig":
             counted = _contigs_of_store(path) if store else _contigs_of_file(path)
         elif not store and settings.by == "split":
             raise InputError(f"{path}: is no token store, and only a store knows splits")
         else:
-            counted = _genomes(path, settings.by) if store else _file(path, name)
+            counted = _genomes(path, settings.by) if name is None else _file(path, name)
         for key, tally in counted:
             tallies.setdefault((ALL,) if settings.by == ALL else key, Tally()).add_(tally)
     names = (ALL,) if settings.by == ALL else ("input", settings.by)
@@ -97,7 +97,6 @@ def run(inputs: list[str], settings: Settings = Settings(), out: str | Path | No
     table = table.drop(columns=ALL, errors="ignore")
     if out is not None:
         files.write_tsv(out, table)
-        read = [path for path in inputs if files.is_sheet(path)] + [path for path, _ in given]
         used = {f"input {i}": path for i, path in enumerate(read, 1)}
         files.write_provenance(out, "stats", settings, used, given={"inputs": inputs, "out": out})
     return table
@@ -139,10 +138,10 @@ def _share(part: float, whole: float) -> float:
 # ---- what is counted
 
 
-def _given(path: str) -> list[tuple[str, str]]:
-    """The stores and files that an input stands for, with the genome that a file is, "" for a store."""
+def _given(path: str) -> list[tuple[str, str | None]]:
+    """The stores and files that an input stands for, with the genome that a file is, None for a store."""
     if (Path(path) / "store.json").is_file():
-        return [(path, "")]
+        return [(path, None)]
     if path == "-":
         return [(path, path)]
     if Path(path).is_dir():
