@@ -46,7 +46,13 @@ localrules:
 onstart:
     CHECKED.parent.mkdir(parents=True, exist_ok=True)
     CHECKED.write_text(json.dumps(config, indent=1, default=str))
-    shell("genossl check {CHECKED:q}")
+    shell("genossl check {CHECKED:q} --called {CONFIGURED:q}")
+
+
+onsuccess:
+    found = Path(RESULTS, "findings.txt")
+    if found.is_file() and not workflow.output_settings.quiet:
+        print(found.read_text(), end="")
 
 
 rule all:

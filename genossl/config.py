@@ -90,9 +90,12 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
         mapping = {}
     if not isinstance(mapping, dict):
         return None, [f"{where}: expected key: value pairs, found {_show(mapping)}"]
-    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known = list(fields)
     wrong, usable = [], {}
     for key, value in mapping.items():
+        if value is None and key in known:
+            value = _none_of(fields[key])
         if key not in known:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
@@ -116,6 +119,12 @@ def _validate(cls: type[T], mapping: Any, where: str) -> tuple[Any, list[str]]:
             message = message.replace("a valid tuple", "a list")
             wrong.append(f"{where}.{path}: {message}, found {_show(item['input'])}" if path else f"{where}: {message}")
     return value, wrong
+
+
+def _none_of(field: dataclasses.Field[Any]) -> Any:
+    """What a key without a value says: no item where it has a list or a mapping, whose lines may all be comments."""
+    made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return type(made)() if isinstance(made, dict | list | tuple) else None
 
 
 def _is_finite(value: Any) -> bool:

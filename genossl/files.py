@@ -214,6 +214,11 @@ def is_table(path: str | Path) -> bool:
     return str(path) == "-" or str(path).endswith((".tsv", ".tsv.gz"))
 
 
+def is_sheet(path: str | Path) -> bool:
+    """Whether a name is one of sheets, also of those that spreadsheets write: `read_sheet` says that it wants tabs."""
+    return str(path).lower().endswith((".tsv", ".tsv.gz", ".csv", ".csv.gz"))
+
+
 def refuse_other_than_table(path: str | Path, what: str) -> None:
     """Raises InputError where `is_table` says no."""
     if not is_table(path):
@@ -363,6 +368,8 @@ def as_sheet(
         repeated = min(name for name, n in collections.Counter(header).items() if n > 1)
         raise InputError(f"{path} line {lines[0][0]}: column {repeated!r} occurs more than once")
     if missing := [name for name in required if name not in header]:
+        if len(header) == 1 and (found := separator(header[0], required)):
+            raise InputError(f"{path} line {lines[0][0]}: found {found} between the columns, expected tabs")
         raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
     for i, cells in lines:
         refuse_control(f"{path} line {i}", cells)
@@ -371,6 +378,14 @@ def as_sheet(
     if len(lines) == 1 and not empty:
         raise InputError(f"{path}: has a header line and no rows")
     return pd.DataFrame([[cell.strip() for cell in cells] for _, cells in lines[1:]], columns=header, dtype=object)
+
+
+def separator(line: str, names: Iterable[str]) -> str:
+    """What stands between the columns of a header line in place of tabs, in a word; "" where it has not these names."""
+    for found, pattern in (("commas", ","), ("semicolons", ";"), ("blanks", r"\s")):
+        if {*names} <= {name.strip(" '\"") for name in re.split(pattern, line)}:
+            return found
+    return ""
 
 
 def refuse_control(where: str, texts: Iterable[str]) -> None:

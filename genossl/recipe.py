@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -163,6 +164,14 @@ def resolve(mapping: dict[str, Any]) -> Recipe:
     if group and recipe.pretrain.batch % group:
         raise InputError(f"{name}.group {group}: is no divisor of pretrain.batch {recipe.pretrain.batch}")
     return recipe
+
+
+def place_of(key: str, name: str | None = None) -> str | None:
+    """The section.key that is most like a key whose section was left out, of any of a run's; `name`: of the method."""
+    kinds = {"pretrain": Loop, "encoder": EncoderSettings, "method": methods.load(name or "self_genomenet").Settings}
+    known = {field.name: section for section, kind in kinds.items() for field in dataclasses.fields(kind)}
+    close = difflib.get_close_matches(key, known, 1)
+    return f"{known[close[0]]}.{close[0]}" if close else None
 
 
 def serves(recipe: Recipe) -> str | None:

@@ -116,10 +116,15 @@ def test_embed_fasta(encoder: Encoder, tmp_path: Path) -> None:
     ]  # fmt: skip
     expected = genossl.embed(encoder, [tokens[:60], tokens[60:120], tokens[90:], tokens[:40]])
     np.testing.assert_allclose(np.stack(list(table["vector"])), expected, rtol=1e-5, atol=1e-6)
-    assert genossl.embed_fasta(encoder, path, window=0)["end"].tolist() == [150, 40]
+    assert genossl.embed_fasta(encoder, path, window=-1)["end"].tolist() == [150, 40]
+    assert genossl.embed_fasta(encoder, path)["end"].tolist() == [100, 150, 40]  # it was trained on 100
     assert len(genossl.embed_fasta(encoder, path, window=60, step=30)) == 5
-    with pytest.raises(genossl.InputError, match="expected 0 or more bases"):
-        genossl.embed_fasta(encoder, path, window=-1)
+    with pytest.raises(genossl.InputError, match="window -2: expected bases, 0 for as many"):
+        genossl.embed_fasta(encoder, path, window=-2)
+    with pytest.raises(genossl.InputError, match="step -1: expected 0 or more"):
+        genossl.embed_fasta(encoder, path, step=-1)
+    with pytest.raises(genossl.InputError, match="was not trained on windows; expected bases, or -1"):
+        genossl.embed_fasta(Encoder(encoder.settings), path)
     with pytest.raises(genossl.InputError, match=r"x\.fa: no such file"):
         genossl.embed_fasta(encoder, tmp_path / "x.fa")
 

@@ -211,7 +211,7 @@ def test_the_decoder_gives_four_numbers_per_base(width, stride, hidden):
 
 
 def test_encoders_and_lengths_that_cannot_serve_are_refused():
-    with pytest.raises(InputError, match="--preset conv"):
+    with pytest.raises(InputError, match="--config conv"):
         AE(AE.Settings(), Encoder(Settings()))
     with pytest.raises(InputError, match=r"autoencoder.length 41: the last 1 bases .* use 40 or 44"):
         made(41)

@@ -149,8 +149,8 @@ def test_windows_are_read_on_either_strand(tmp_path):
 @pytest.mark.parametrize(
     "shape,message",
     [
-        (Settings(k=3), "causal_lm: needs encoder.front conv, found kmer.*--preset bases"),
-        (Settings(front="conv", width=8, stride=2), "causal_lm: needs encoder.stride 1, found 2.*--preset bases"),
+        (Settings(k=3), "causal_lm: needs encoder.front conv, found kmer.*--config bases"),
+        (Settings(front="conv", width=8, stride=2), "causal_lm: needs encoder.stride 1, found 2.*--config bases"),
         (Settings(front="conv", width=300, stride=1), "causal_lm.length 250: holds no frame of 300"),
     ],
 )

@@ -63,6 +63,21 @@ def test_a_good_one_says_what_it_will_do(folder: Path) -> None:
     ]
 
 
+def test_what_is_not_wanted_may_be_commented_out_line_by_line(folder: Path) -> None:
+    lines = ["baselines: [untrained, kmer3, gc]", "probe: {shots: [1], cap: 10, draws: 2}"]
+    nothing = "baselines:\nembedded:\nmethods:\nfinetune:\n  models:\n  #  tuned: ours\njobs: {track: }\n"
+    text = "\n".join(line for line in GOOD.splitlines() if line not in lines and not line.startswith(("jobs", "tasks")))
+    Path("config.yaml").write_text(f"{text}\n{nothing}")
+    told = ["1 genome, 1 run, 0 baselines", "no tasks: encoders are trained, and nothing is measured"]
+    assert check.run(Path("config.yaml")) == told
+    Path("config.yaml").write_text(f"{text}\nembedded: [ours]\n")
+    assert check.run(Path("config.yaml"))[1].startswith("no tasks: encoders are trained and genomes embedded, and ")
+    Path("genomes.tsv").write_text("genome,path,split\na,a.fa,train\n")
+    assert "genomes.tsv line 1: found commas between the columns, expected tabs" in complaint(text)
+    with pytest.raises(InputError, match=r"^mine\.yaml: genomes\.tsv line 1"):
+        check.run(Path("config.yaml"), "mine.yaml")
+
+
 def test_what_a_run_reads_and_the_audit_does_not_look_at_is_told(folder: Path) -> None:
     text = GOOD.replace("{steps: 5}", "{steps: 5, train_splits: [train, validation], validation_splits: []}")
     Path("config.yaml").write_text(text)

@@ -38,6 +38,19 @@ def test_yaml_1_2(tmp_path: Path) -> None:
     assert (value["f"], value["h"], value["i"]) == (17, {"on": 1}, "12:30")
 
 
+def test_a_list_or_mapping_whose_lines_are_all_comments_is_empty() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class More(Settings):
+        models: dict[str, str] = dataclasses.field(default_factory=lambda: {"a": "b"})
+        own: dict[str, str] = dataclasses.field(default_factory=dict)
+        presets: tuple[str, ...] | None = None
+
+    found = config.build(More, {"shots": None, "own": None, "presets": None}, "probe")
+    assert (found.shots, found.own, found.presets) == ((), {}, None)
+    assert config.build(More, {"models": None}, "probe").models == {}
+    assert config.mistakes(More, {"steps": None}, "probe") == ["probe.steps: expected a valid integer, found None"]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text) == {}

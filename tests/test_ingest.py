@@ -326,6 +326,13 @@ def test_genbank_without_end(shared: Path, tmp_path: Path) -> None:
         ({"d/notes.txt": ""}, ["d"], "d: no file to read in this folder, expected .fa"),
         ({"d/x.fa": ">a\nA", "d/x.gbk": GENBANK}, ["d"], "both are genome 'x'"),
         ({"s.tsv": "genome\tfile\nx\tx.fa\n"}, ["s.tsv"], "s.tsv: no column path"),
+        (
+            {"s.csv": "genome,path\nx,x.fa\n"},
+            ["s.csv"],
+            "s.csv line 1: found commas between the columns, expected",
+        ),
+        ({"s.tsv": '"genome"; "path"\nx;x.fa\n'}, ["s.tsv"], "line 1: found semicolons between the columns, expected"),
+        ({"s.tsv": "genome  path\nx  x.fa\n"}, ["s.tsv"], "line 1: found blanks between the columns, expected tabs"),
         ({"s.tsv": "genome\tpath\nx\tx.fa\n"}, ["s.tsv"], "x.fa: no such file"),
         ({"s.tsv": "genome\tpath\n\tx.fa\n"}, ["s.tsv"], "s.tsv row 1: found no genome name"),
         (
@@ -362,6 +369,15 @@ def test_settings(data: Path, tmp_path: Path, settings: Settings, message: str) 
     with pytest.raises(InputError) as error:
         ingest.run([str(data)], tmp_path / "store", settings)
     assert message in str(error.value)
+
+
+def test_a_store_that_gives_way_is_told(tmp_path: Path, call) -> None:
+    file, out = tmp_path / "a.fa", tmp_path / "store"
+    file.write_text(">a\nACGT\n")
+    assert "replaces" not in call("ingest", file, "--out", out)[2]
+    assert f"{out}: replaces a store of 1 genomes" in call("ingest", file, "--out", out)[2]
+    (out / "store.json").write_text("damaged")
+    assert call("ingest", file, "--out", out)[0] == 0
 
 
 def test_an_error_keeps_the_old_store(data: Path, tmp_path: Path) -> None:

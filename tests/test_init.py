@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,17 @@ def test_genomes_of_a_folder_become_a_sheet(tmp_path: Path) -> None:
         init.run(tmp_path / "third", inside / "notes.txt")
 
 
+def test_what_it_says_is_next_works_when_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call) -> None:
+    monkeypatch.chdir(tmp_path)
+    last = call("init", "my genomes")[1].splitlines()[-1]
+    assert last.startswith("next: name your genomes in my genomes/genomes.tsv, then `cd 'my genomes' && genossl check ")
+    (folder, name), command = shlex.split(last.split("`")[1].split(" && ")[0]), last.split("`")[1].split(" && ")[1]
+    assert (folder, Path(name, shlex.split(command)[-1]).is_file()) == ("cd", True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert "then `genossl check config.yaml`" in call("init")[1]
+
+
 def test_an_unfilled_project_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init.run(tmp_path / "p")
     monkeypatch.chdir(tmp_path / "p")
@@ -161,10 +173,11 @@ def test_the_project_runs_from_genomes_to_a_report(project: Path) -> None:
     sheet = read_sheet(planted)
     sheet["path"] = [os.path.relpath(planted.parent / path, project) for path in sheet["path"]]
     sheet.to_csv(project / "genomes.tsv", sep="\t", index=False)
-    snakemake(project, "--cores", "2")
+    told = snakemake(project, "--cores", "2").stdout
     results = project / "results" / "my_project"
     assert "<html" in (results / "report.html").read_text()[:200]
-    assert (results / "findings.txt").read_text().rstrip().endswith("report.html")
+    assert told.endswith((results / "findings.txt").read_text())
+    assert told.rstrip().endswith("report.html")
     assert planned(snakemake(project, "--cores", "1", "--dry-run")) == {}
 
 

@@ -269,8 +269,8 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 def test_encoders_that_cannot_serve_are_refused():
     for encoder, message in (
-        (Settings(), "--preset bases"),
-        (Settings(front="conv", width=20, stride=44), "frames that cover every base.*--preset bases"),
+        (Settings(), "--config bases"),
+        (Settings(front="conv", width=20, stride=44), "frames that cover every base.*--config bases"),
         (Settings(front="conv", width=40, stride=30), "the last 20 bases are in no frame.*use 220 or 250"),
     ):
         with pytest.raises(InputError, match=message):

@@ -254,7 +254,7 @@ def test_a_front_end_serves_a_method_or_is_refused_with_the_one_that_does(name, 
     else:
         loss = method.loss(viewed(method, store))
         assert all(term.isfinite() for term in loss.terms.values())
-    assert not refused or (preset != wanted and f"--preset {wanted}" in refused)
+    assert not refused or (preset != wanted and f"--config {wanted}" in refused)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -238,6 +239,15 @@ def test_least_and_unknown_bases(by_kmers: Path, tmp_path: Path) -> None:
     assert len(genossl.open_index(by_kmers).search(["ACGT" * 50], least=0.2, by="genome")) < 4
 
 
+def test_hits_are_packed_where_their_name_says_so(by_kmers: Path, reads: Path, tmp_path: Path, again) -> None:
+    for name in ("plain.tsv", "a.tsv.gz", "b.tsv.gz"):
+        search.run(by_kmers, reads, tmp_path / name, Settings(by="genome"))
+    packed = (tmp_path / "a.tsv.gz").read_bytes()
+    assert packed == (tmp_path / "b.tsv.gz").read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / "plain.tsv").read_bytes()
+    assert again(tmp_path / "a.tsv.gz") == []
+
+
 def test_mistakes(by_kmers: Path, store: Path, reads: Path, tmp_path: Path, call) -> None:
     (tmp_path / "empty.fa").write_text("")
     index.run("kmer:2", reads, tmp_path / "fasta", index.Settings())
@@ -245,7 +255,8 @@ def test_mistakes(by_kmers: Path, store: Path, reads: Path, tmp_path: Path, call
         ((store, reads, "--out", tmp_path / "x.tsv"), "no index (no index.json); make one: genossl index ENCODER"),
         ((by_kmers, tmp_path / "no.fa", "--out", tmp_path / "x.tsv"), "no.fa: no such file"),
         ((by_kmers, tmp_path / "empty.fa", "--out", tmp_path / "x.tsv"), "empty.fa"),
-        ((by_kmers, reads, "--out", reads), "is read, and would be written over"),
+        ((by_kmers, reads, "--out", reads), "hits are written as .tsv, .tsv.gz or -"),
+        ((by_kmers, tmp_path / "x.tsv", "--out", tmp_path / "x.tsv"), "is read, and would be written over"),
         ((by_kmers, reads, "--out", tmp_path / "x.tsv", "--by", "phylum"), "search.by: expected 'window', 'contig'"),
         ((by_kmers, reads, "--out", tmp_path / "x.tsv", "--top", "0"), "top, background and rows must be at least 1"),
         ((tmp_path / "fasta", reads, "--out", "-", "--by", "genome"), "is of FASTA and knows no genomes"),

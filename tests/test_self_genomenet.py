@@ -221,5 +221,5 @@ def test_without_hidden_bases_nothing_is_added():
     plain, views = made(CONV, length=150, distance=300)
     assert not [key for key in plain.state_dict() if "cloze" in key]
     assert "masked_tokens" not in views
-    with pytest.raises(InputError, match=r"self_genomenet: needs encoder\.front conv.*--preset conv"):
+    with pytest.raises(InputError, match=r"self_genomenet: needs encoder\.front conv.*--config conv"):
         made(KMER, length=200, distance=300, masked=0.1)

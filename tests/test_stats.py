@@ -157,6 +157,25 @@ def test_the_command(call, genomes: Path, tmp_path: Path, again) -> None:
     assert again(table) == []
 
 
+def test_a_folder_and_a_sheet_stand_for_their_files(genomes: Path, tmp_path: Path, call, again) -> None:
+    names = ["one.fa", "three.fa", "two.fna.gz"]
+    each = stats.run([str(genomes / name) for name in names])
+    pd.testing.assert_frame_equal(stats.run([str(genomes)]), each)
+    sheet = genomes / "named.tsv"
+    sheet.write_text("genome\tpath\tcolour\n" + "".join(f"g{i}\t{name}\tred\n" for i, name in enumerate(names)))
+    pd.testing.assert_frame_equal(stats.run([str(sheet)]), each.assign(genome=["g0", "g1", "g2"]))
+    ours = stats.run([str(sheet)], stats.Settings(by="all"))
+    ingest.run([str(sheet)], tmp_path / "store")
+    of_store = stats.run([str(tmp_path / "store")], stats.Settings(by="all"))
+    pd.testing.assert_frame_equal(of_store, ours)
+    for name, given in (("a", genomes), ("b", sheet)):
+        assert call("stats", given, "--out", tmp_path / name / "s.tsv")[0] == 0
+        assert again(tmp_path / name / "s.tsv") == []
+    sheet.write_text("genome\taccession\ng\tNC_000913.3\n")
+    with pytest.raises(InputError, match=r"genome 'g' has no path; `genossl fetch .*named\.tsv --out genomes` first"):
+        stats.run([str(sheet)])
+
+
 def test_standard_input(genomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO((genomes / "two.fna.gz").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stream)

@@ -146,6 +146,21 @@ def test_names_of_tables_beside_a_table(out: str, beside: str) -> None:
     assert called(Path("v.tsv.gz")) == called(Path("v.npy")) == "v"
 
 
+def test_quiet_keeps_results_and_says_nothing_of_files(call, fasta: Path, tmp_path: Path) -> None:
+    for words in (
+        ("embed", "gc", fasta, "--set", "window=100", "--out", tmp_path / "v.npy"),
+        ("ingest", fasta, "--out", tmp_path / "store"),
+        ("ingest", fasta, "--out", tmp_path / "store"),  # which replaces one
+        ("stats", fasta, "--out", tmp_path / "s.tsv"),
+        ("init", tmp_path / "mine"),
+    ):
+        code, told, err = call("-q", *words)
+        assert (code, err) == (0, ""), words
+        assert words[0] == "stats" or told == ""
+        assert "s.tsv" not in told
+    assert call("-q", "stats", fasta)[1].startswith("input")
+
+
 def test_embeddings_as_text_are_the_embeddings(call, fasta: Path, tmp_path: Path, again) -> None:
     words = ("embed", "kmer:3", fasta, "--set", "window=100", "--device", "cpu")
     for name in ("v.npy", "t.tsv", "t.tsv.gz"):

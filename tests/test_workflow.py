@@ -76,7 +76,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("it's $(touch x) a;b")
     reads(folder, {"train": 10, "validation": 6, "test": 20})
     (folder / "config.yaml").write_text(TINY)
-    snakemake(folder, "--cores", "2")
+    (folder / "told.txt").write_text(snakemake(folder, "--cores", "2").stdout)
     return folder
 
 
@@ -96,6 +96,7 @@ def test_every_artefact_is_there_with_its_provenance(finished):
     findings = (results / "findings.txt").read_text().strip().splitlines()
     assert len(findings) == 4
     assert findings[-1].endswith("report.html")
+    assert (finished / "told.txt").read_text().strip().splitlines()[-4:] == findings  # what the run ends with
     for name in ("ours_tuned", "scratch", "cnn"):
         with np.load(results / "predictions" / "reads" / f"{name}.npz") as predictions:
             assert predictions["scores"].shape == (2, 40, 2)  # 5 labels and all, test reads, classes
@@ -345,7 +346,7 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(tmp_path):
     (tmp_path / "config.yaml").write_text(wrong)
     done = snakemake(tmp_path, "--cores", "1", check=False)
     assert done.returncode != 0
-    assert "probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
+    assert "genossl: config.yaml: probe.drawz: unknown key; did you mean draws?" in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
     (tmp_path / "tasks.tsv").write_text("task\tfile\nt\tt.tsv\n")
     done = snakemake(tmp_path, "--dry-run", check=False)
@@ -361,7 +362,7 @@ def test_a_configfile_takes_the_place_of_config_yaml(finished):
     own.write_text(own.read_text().replace("draws: 2", "drawz: 2"))
     done = snakemake(finished, "--configfile", str(own), "--cores", "1", check=False)
     assert done.returncode != 0
-    assert "probe.drawz: unknown key" in done.stdout + done.stderr
+    assert "genossl: own.yaml: probe.drawz: unknown key" in done.stdout + done.stderr
     assert not (finished / "results" / "own").exists()
 
 

@@ -121,7 +121,7 @@ def embed_fasta(
 def embed_fasta(
     encoder: Encoder | str | Path,
     path: str | Path,
-    window: int = 500,
+    window: int = 0,
     step: int = 0,
     pool: Pool = "last",
     both_strands: bool = True,
@@ -139,7 +139,8 @@ def embed_fasta(
     path : str or Path
         FASTA or FASTQ, plain or compressed.
     window : int
-        Bases; 0 for whole records. The last window of a record ends with it.
+        Bases; 0 for as many as the encoder was trained on, -1 for whole records. The last window of a record ends with
+        it.
     step : int
         Bases from one window to the next; 0 for no overlap.
     output : {"pandas", "polars", "anndata"}
@@ -154,7 +155,8 @@ def embed_fasta(
     Raises
     ------
     InputError
-        For a file that `genossl ingest` would refuse, in its words.
+        For a file that `genossl ingest` would refuse, in its words, and for window 0 of an encoder that was not
+        trained.
 
     Examples
     --------
@@ -168,10 +170,19 @@ def embed_fasta(
     """
     if isinstance(encoder, (str, Path)):
         encoder = load_encoder(encoder)
-    items = list(inputs.read(path, window, step))
+    items = list(inputs.read(path, _bases(window, encoder), step))
     rows = pd.DataFrame([item.row for item in items])
     vectors_NC = embedding.embed(encoder, [item.tokens for item in items], known(pool), both_strands, precision)
     return frames.of_kind(output, rows, vectors_NC)
+
+
+def _bases(window: int, encoder: Encoder) -> int:
+    """Bases of a window as `inputs.read` takes them, 0 for whole records; InputError for what is none."""
+    if window < -1:
+        raise InputError(f"window {window}: expected bases, 0 for as many as in training, or -1 for whole records")
+    if window == 0 and not encoder.length:
+        raise InputError("window 0: the encoder was not trained on windows; expected bases, or -1 for whole records")
+    return {-1: 0, 0: encoder.length}.get(window, window)
 
 
 def known(pool: Pool) -> Pool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
@@ -40,4 +41,4 @@ def cluster(
     verb.run(list(embeddings), labels, task or labels.name.split(".")[0], out, built, threads)
     for line in verb.summary(out):
         click.echo(line)
-    click.echo(f"scores: {out}")
+    talk.wrote("scores", out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
@@ -36,4 +37,5 @@ def fetch(
             click.echo(line)
         return
     sheet = verb.run(accessions, out, built)
-    click.echo(f"{out / 'genomes.tsv'}: {len(sheet)} genomes, {(sheet['sha256'] != '').sum()} of them from NCBI")
+    fetched = (sheet["sha256"] != "").sum()
+    talk.tell(f"{out / 'genomes.tsv'}: {len(sheet)} genomes, {fetched} of them from NCBI", out)

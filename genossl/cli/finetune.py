@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genossl.cli import choices
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -52,4 +52,4 @@ def finetune(
     built = config.build(verb.Settings, mapping, "finetune")
     for line in verb.summary(verb.run(model, labels, out, built, sequences, device, threads)):
         click.echo(line)
-    click.echo(f"predictions: {out}")
+    talk.wrote("predictions", out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -41,4 +42,4 @@ def index(
 
     built = config.build(verb.Settings, verb_settings("index", config_file, settings, assignments), "index")
     for line in verb.run(encoder, genomes, out, built, device, threads):
-        click.echo(line)
+        talk.tell(line, out)

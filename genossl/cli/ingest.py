@@ -7,13 +7,19 @@ from typing import Any
 
 import click
 
-from genossl.cli import choices
+from genossl.cli import choices, talk
 from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings"))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=choices.path)
-@click.option("--out", required=True, type=PATH, metavar="STORE", help="Folder of the token store to write.")
+@click.option(
+    "--out",
+    required=True,
+    type=PATH,
+    metavar="STORE",
+    help="Folder of the token store; replaces one that is there.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=0),
@@ -38,4 +44,5 @@ def ingest(
 
     built = config.build(verb.Settings, verb_settings("ingest", config_file, settings, assignments), "ingest")
     summary = verb.run(list(paths), out, built, threads)
-    click.echo(f"{out}: {len(summary)} genomes, {summary['records'].sum():,} records, {summary['bases'].sum():,} bases")
+    records, bases = summary["records"].sum(), summary["bases"].sum()
+    talk.tell(f"{out}: {len(summary)} genomes, {records:,} records, {bases:,} bases", out)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, verb_command
 
 
@@ -22,6 +24,8 @@ def init(folder: Path, genomes: Any) -> None:
     from genossl.verbs import init as verb
 
     for path in verb.run(folder, genomes):
-        click.echo(path)
+        talk.tell(str(path), folder)
     what = "look at the splits" if genomes else "name your genomes"
-    click.echo(f"next: {what} in {folder / 'genomes.tsv'}, then genossl check config.yaml; README.md has the rest")
+    there = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    then = f"`{there}genossl check config.yaml`; README.md has the rest"
+    talk.tell(f"next: {what} in {folder / 'genomes.tsv'}, then {then}", folder)

@@ -134,5 +134,10 @@ def recipe_of(config_file: str | None, settings: str | None, assignments: tuple[
         mapping = recipe.preset(config_file)
     mapping = config.merge(mapping, json_object(settings))
     for assignment in assignments:
+        key, _, value = assignment.partition("=")
+        if key and "." not in key:
+            place = recipe.place_of(key, method or mapping.get("name"))
+            hint = f"did you mean {place}={value}?" if place else "such as pretrain.steps=500; --help lists them"
+            raise InputError(f"--set {assignment}: expected pretrain.KEY, encoder.KEY or method.KEY, {hint}")
         config.set_path(mapping, assignment)
     return mapping | ({"name": method} if method else {})

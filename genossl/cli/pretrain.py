@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genossl.cli import choices
+from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
     device_option,
@@ -69,4 +69,4 @@ def pretrain(
     jobs = verb.Jobs(device=device, threads=threads, time_limit=time_limit, profile=profile, track=track)
     verb.run(store, out, recipe_of(config_file, settings, assignments, method), jobs)
     if started().first:  # of several the first writes, and says so
-        click.echo(f"{out}: encoder.safetensors, encoder.json, log.tsv, log.jsonl")
+        talk.tell(f"{out}: encoder.safetensors, encoder.json, log.tsv, log.jsonl", out)

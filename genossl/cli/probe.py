@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, config_option, of_kind, set_option, settings_option, verb_command, verb_settings
 
 
@@ -54,6 +55,6 @@ def probe(
     verb.run(list(embeddings), labels, name, out, built, threads, list(predictions), audit, save_head)
     for line in verb.summary(out):
         click.echo(line)
-    click.echo(f"scores: {out}")
+    talk.wrote("scores", out)
     if save_head:
-        click.echo(f"head: {save_head}")
+        talk.wrote("head", save_head)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -22,7 +23,7 @@ from genossl.cli.options import (
 @verb_command(("Settings (--set KEY=VALUE, or search: in --config)", "model/neighbours.py", "Settings"))
 @click.argument("index", type=PATH, metavar="INDEX")
 @click.argument("query", metavar="QUERY")
-@click.option("--out", required=True, metavar="TSV", help="Table of hits, the best first; - for standard output.")
+@click.option("--out", required=True, metavar="TSV", help="Table of hits, the best first: .tsv, .tsv.gz or -.")
 @click.option("--by", metavar="window|contig|genome", help="What is found; short for --set by=...")
 @click.option("--top", type=int, metavar="N", help="Hits of a query; short for --set top=N.")
 @click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; checked by sha256.")
@@ -49,5 +50,4 @@ def search(
     mapping |= {name: value for name, value in {"by": by, "top": top}.items() if value is not None}
     built = config.build(verb.Settings, mapping, "search")
     count = verb.run(index, query, out, built, encoder, sequences, device, threads)
-    if out != "-":
-        click.echo(f"{out}: {count:,} hits")
+    talk.tell(f"{out}: {count:,} hits", out)

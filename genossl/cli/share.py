@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, verb_command
 
 
@@ -27,4 +28,4 @@ def share(encoder: Path, out: Path, results: Any, licence: str, title: str) -> N
     """
     from genossl.verbs import share as verb
 
-    click.echo(f"{out}: {', '.join(verb.run(encoder, out, title, licence, results))}")
+    talk.tell(f"{out}: {', '.join(verb.run(encoder, out, title, licence, results))}", out)

@@ -39,16 +39,17 @@ def say(message: str, level: int = logging.INFO) -> None:
 
 
 def tell(line: str, out: Any) -> None:
-    """A line about what was written to `out`: on standard output, unless that is where it was written."""
-    if str(out) != "-":
-        click.echo(line)
-    elif not files.quiet:
-        say(line)
+    """A line about what was written to `out`: on standard output, unless that is where it was written; not with -q.
+
+    Where nothing was written (None) the line is what was asked for, and always told.
+    """
+    if out is None or not files.quiet:
+        (say if str(out) == "-" else click.echo)(line)
 
 
 def wrote(what: str, out: Any) -> None:
-    """Where a table is, unless it has just been read."""
-    if str(out) != "-":
+    """Where a table is, unless it has just been read; not with -q."""
+    if str(out) != "-" and not files.quiet:
         click.echo(f"{what}: {out}")
 
 
@@ -74,7 +75,7 @@ def options(command: Any) -> Any:
     """Add -q and -v to a command or the group: people type them before and after the verb."""
     for short, name, told in (
         ("-v", "verbose", "Tell more: the time of each line, versions, what it took."),
-        ("-q", "quiet", "No progress, only warnings and errors."),
+        ("-q", "quiet", "No progress, only warnings, errors and results."),
     ):
         option = click.Option([short, f"--{name}"], is_flag=True, expose_value=False, callback=_asked, help=told)
         command.params.append(option)

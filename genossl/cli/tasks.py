@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import PATH, json_object, verb_command
 
 
@@ -38,4 +39,4 @@ def tasks(path: Path, out: Path, labels: Any, genome: Any, store: Any, settings:
     from genossl.verbs import tasks as verb
 
     mapping = json_object(settings) | {name: value for name, value in given.items() if value is not None}
-    click.echo(verb.run(path, out, config.build(verb.Settings, mapping, "tasks"), labels, genome, store))
+    talk.tell(verb.run(path, out, config.build(verb.Settings, mapping, "tasks"), labels, genome, store), out)

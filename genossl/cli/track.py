@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genossl.cli import talk
 from genossl.cli.options import (
     PATH,
     config_option,
@@ -51,4 +52,4 @@ def track(
     mapping |= {name: value for name, value in short.items() if value is not None}
     built = config.build(verb.Settings, mapping, "track")
     drawn = verb.run(embeddings, out, built, query, encoder, sequences, device, threads)
-    click.echo(f"{out}: {drawn.contigs:,} contigs, {drawn.bases:,} bases, highest {drawn.highest}")
+    talk.tell(f"{out}: {drawn.contigs:,} contigs, {drawn.bases:,} bases, highest {drawn.highest}", out)

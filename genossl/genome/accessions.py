@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from genossl.errors import InputError
-from genossl.files import read_sheet
+from genossl.files import is_sheet, read_sheet
 from genossl.genome.source import Source
 
 if TYPE_CHECKING:
@@ -68,14 +68,25 @@ def genomes(path: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if str(path).lower().endswith((".tsv", ".tsv.gz")):
+    if is_sheet(path):
         return sheet_of_genomes(path)
+    _refuse_bare(str(path))
     with Source(path) as source:
         lines = [line.split(b"#")[0].decode("latin-1").strip() for line in source.lines()]
     if not (names := [line for line in lines if line]):
         raise InputError(f"{source.path}: lists nothing, {_EXPECTED} on each line")
     table = checked(source.path, pd.DataFrame({"genome": names, "path": "", "accession": names}, dtype=object))
     return table.assign(genome=table["accession"])
+
+
+def _refuse_bare(given: str) -> None:
+    """Raises InputError where an accession stands in place of a list of them."""
+    name = given.upper()
+    if (ASSEMBLY.fullmatch(name) or NUCLEOTIDE.fullmatch(name)) and not Path(given).exists():
+        raise InputError(
+            f"{given}: is an accession, expected a file with one on each line, or - for standard input: "
+            f"echo {given} | genossl fetch - --out genomes"
+        )
 
 
 def sheet_of_genomes(path: str | Path) -> pd.DataFrame:

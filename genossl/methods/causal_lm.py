@@ -68,7 +68,7 @@ class CausalLM(Method):
         if encoder.stride != 1:
             raise InputError(
                 f"causal_lm: needs encoder.stride 1, found {encoder.stride}, whose frames pass over bases; start from "
-                f"--preset {self.preset}"
+                f"--config {self.preset}"
             )
         check_length("causal_lm", s.length, encoder)
         self.head = nn.Sequential(nn.Linear(encoder.channels, s.hidden), nn.GELU(), nn.Linear(s.hidden, 4))

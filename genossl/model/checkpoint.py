@@ -91,6 +91,7 @@ def load_encoder(path: str | Path, device: str = "cpu") -> Encoder:
     if files.sha256(weights) != about.get("sha256"):
         raise InputError(f"{weights}: is damaged, its checksum differs from the one in encoder.json")
     encoder = Encoder(config.build(Settings, about["settings"], f"{folder / 'encoder.json'} settings"))
+    encoder.length = int(about.get("length", 0))
     try:
         encoder.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
@@ -130,6 +131,7 @@ def untrained(path: str | Path, device: str = "cpu", seed: int | None = None) ->
     trained, about = load_encoder(path, device), describe(path)
     torch.manual_seed(about.get("seed", 0) if seed is None else seed)
     encoder = Encoder(trained.settings)
+    encoder.length = trained.length
     buffers = dict(trained.named_buffers())
     for name, buffer in encoder.named_buffers():
         buffer.copy_(buffers[name])

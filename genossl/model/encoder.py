@@ -134,6 +134,7 @@ class Encoder(nn.Module):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = s = settings
+        self.length = 0  # bases of the windows that it was trained on; 0: not known
         self.width, self.stride, self.channels = s.width, s.stride, s.context
         self.gap = math.ceil(s.width / s.stride) - 1
         self.ranks = ALONE

@@ -54,7 +54,7 @@ def check_sees_bases(name: str, encoder: Encoder, preset: str) -> None:
     if encoder.settings.front != "conv":
         raise InputError(
             f"{name}: needs encoder.front conv, found {encoder.settings.front}, which counts and cannot tell single "
-            f"bases; start from --preset {preset}"
+            f"bases; start from --config {preset}"
         )
 
 
@@ -151,7 +151,7 @@ class Cloze(nn.Module):
         if encoder.width < encoder.stride:
             raise InputError(
                 f"{name}: needs frames that cover every base, found encoder.width {encoder.width} every "
-                f"{encoder.stride} bases; start from --preset {preset}"
+                f"{encoder.stride} bases; start from --config {preset}"
             )
         first, self.stride = (encoder.width - encoder.stride) // 2, encoder.stride
         self.asked = slice(first, first + encoder.frames(length) * encoder.stride)

@@ -78,8 +78,11 @@ class Sheets:
     tasks: str = ""
 
 
-def run(path: Path) -> list[str]:
-    """Raise one InputError that names every mistake in the configuration; return what it will do, in lines."""
+def run(path: Path, called: str | None = None) -> list[str]:
+    """Raise one InputError that names every mistake in the configuration; return what it will do, in lines.
+
+    called: the name that the message gives to a configuration which a program has written out of another.
+    """
     path = Path(path)
     settings = config.read_yaml(path)
     wrong: list[str] = []
@@ -148,7 +151,8 @@ def run(path: Path) -> list[str]:
         if (shots := _verdict_shots(settings)) is not None:
             wrong.append(shots)
         if not sheets.tasks or (asked is not None and not len(asked)):
-            lines.append("no tasks: encoders are trained, genomes embedded (embedded), and nothing is measured")
+            done = "encoders are trained and genomes embedded" if settings.get("embedded") else "encoders are trained"
+            lines.append(f"no tasks: {done}, and nothing is measured")
         if asked is not None:
             lines += _outside(sheets.tasks, asked, ("path", *BESIDE))
         for task in asked.to_dict("records") if asked is not None else ():
@@ -169,7 +173,7 @@ def run(path: Path) -> list[str]:
             if _clustered(settings.get("cluster")) and about["kind"] == "classes":
                 attempt(lambda file=file, labels=labels: _clusters(file, labels, settings.get("cluster")))
     if wrong:
-        raise InputError(f"{path}: " + "; ".join(wrong))
+        raise InputError(f"{called or path}: " + "; ".join(wrong))
     return lines
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
 import os
 import re
 import warnings
@@ -22,11 +23,12 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import new_folder, progress, read_sheet, write_provenance
+from genossl.files import is_sheet, new_folder, progress, read_json, read_sheet, write_provenance
 from genossl.genome import fasta, gff
 from genossl.genome.source import Source, sequence_files, stem
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
 
+log = logging.getLogger("genossl")
 SPLITS = {"": "", "train": "train", "validation": "validation", "test": "test", "pretrain": "pretrain"}
 SPLITS |= {"dev": "validation", "val": "validation"}
 LARGEST_GENBANK = 1_000_000_000  # bytes of a record, which is read whole; ten times that is the memory it takes
@@ -83,6 +85,8 @@ def run(paths: list[str], out: str | Path, settings: Settings = Settings(), thre
     if out.exists() and not (out / "store.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out}: exists and is no token store, expected a new folder or a store to replace")
     genomes, sheets = collection(paths)
+    with contextlib.suppress(InputError, AttributeError):  # where there is none, or a damaged one
+        log.info("%s: replaces a store of %s genomes", out, read_json(out / "store.json").get("n_genomes"))
     with new_folder(out) as folder:
         with Writer(folder) as writer:
             genomes, features = _read_all(genomes, writer, settings, _processes(genomes, threads))
@@ -122,7 +126,7 @@ def collection(paths: list[str]) -> tuple[list[Genome], list[Path]]:
             genomes.append(Genome("stdin", "-"))
         elif path.is_dir():
             genomes += [Genome(stem(file), str(file)) for file in sequence_files(path)]
-        elif path.name.lower().endswith((".tsv", ".tsv.gz")):
+        elif is_sheet(path):
             sheets.append(path)
             genomes += _sheet(path)
         elif path.exists():

@@ -20,7 +20,7 @@ def run(name: str | None = None) -> list[str]:
             kind = load(known)
             doc = inspect.getdoc(sys.modules[kind.__module__]) or ""
             lines.append(f"{known:16s} {doc.splitlines()[0].partition(': ')[2]}")
-            lines.append(f"{'':16s} {', '.join(papers(doc))}; starts from --preset {kind.preset}")
+            lines.append(f"{'':16s} {', '.join(papers(doc))}; starts from --config {kind.preset}")
         return lines
     kind = load(name)
     module = sys.modules[kind.__module__]

@@ -95,6 +95,7 @@ def run(
     strands: unit vectors, so that similarity is a cosine. Windows overlap by half, so neighbours may both be hits; only
     the best hits are held in memory. Raises InputError.
     """
+    files.refuse_other_than_table(out, "hits")
     model = open_run(path, device, threads)
     if str(query) == "-":
         raise InputError("standard input: a query is read twice; expected a file")
@@ -212,6 +213,8 @@ def evaluate(
     the genes that the run learnt from (in `fitted_on`, a store; default: the run's own). Intervals are bootstraps over
     genomes. Raises InputError.
     """
+    if out is not None:
+        files.refuse_other_than_table(out, "scores")
     model, about = open_run(path, device, threads), checkpoint.describe(path)
     s = model.settings
     store = TokenStore.open(store_folder)

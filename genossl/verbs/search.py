@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -27,11 +25,12 @@ def run(
     device: str = "auto",
     threads: int = 0,
 ) -> int:
-    """Write what lies nearest to `query` in the index at `path` to `out` ("-": standard output); the number of hits.
+    """Write what lies nearest to `query` in the index at `path` to `out` (as `files.text`); the number of hits.
 
     query: FASTA or FASTQ (- for standard input) or a store, cut into windows as the index was, or a labelled table, of
     which each row is a query. encoder: where the encoder is now. Raises InputError, and then leaves no table.
     """
+    files.refuse_other_than_table(out, "hits")
     standard = str(out) == "-"
     if not standard:
         files.spare([out], [*files_of(query), sequences])
@@ -42,7 +41,7 @@ def run(
     if first is None:
         raise InputError(f"{query}: holds no sequence")
     hits = search(index, files.progress(chain([first], named), "search", "window"), settings)
-    with contextlib.nullcontext(sys.stdout) if standard else files.atomic(out, "w") as stream:
+    with files.text(out) as stream:
         stream.write(files.tsv_line(COLUMNS[settings.by]))
         for hit in hits:
             stream.write(files.tsv_line(hit.values()))

@@ -14,8 +14,9 @@ import pandas as pd
 from genossl import files
 from genossl.errors import InputError
 from genossl.genome import fasta
+from genossl.genome.accessions import sheet_of_genomes
 from genossl.genome.alphabet import N
-from genossl.genome.source import stem
+from genossl.genome.source import sequence_files, stem
 from genossl.genome.store import TokenStore
 
 By = Literal["genome", "split", "contig", "all"]
@@ -69,22 +70,26 @@ class Tally:
 def run(inputs: list[str], settings: Settings = Settings(), out: str | Path | None = None) -> pd.DataFrame:
     """Statistics of token stores and of FASTA or FASTQ files (- for standard input), written to `out` (.tsv) if given.
 
+    For a folder of such files stands each of them, for a sheet with the columns genome and path each of its rows.
     N50: the longest length such that contigs of it and above hold half of the bases. GC% is of A, C, G and T; N% of
     all bases, everything that genossl reads as N; IUPAC% (codes other than N, which are N to genossl) and lower% of the
     letters as they came. Raises InputError.
     """
     if out is not None:
         files.refuse_other_than_table(out, "statistics")
-        files.spare([out], inputs)
+    given = [one for path in inputs for one in _given(path)]
+    read = [path for path in inputs if files.is_sheet(path)] + [path for path, _ in given]
+    if out is not None:
+        files.spare([out], read)
     tallies: dict[tuple[str, ...], Tally] = {}
-    for path in inputs:
-        store = (Path(path) / "store.json").is_file()
+    for path, name in given:
+        store = name is None
         if settings.by == "contig":
             counted = _contigs_of_store(path) if store else _contigs_of_file(path)
         elif not store and settings.by == "split":
             raise InputError(f"{path}: is no token store, and only a store knows splits")
         else:
-            counted = _genomes(path, settings.by) if store else _file(path)
+            counted = _genomes(path, settings.by) if name is None else _file(path, name)
         for key, tally in counted:
             tallies.setdefault((ALL,) if settings.by == ALL else key, Tally()).add_(tally)
     names = (ALL,) if settings.by == ALL else ("input", settings.by)
@@ -92,7 +97,7 @@ def run(inputs: list[str], settings: Settings = Settings(), out: str | Path | No
     table = table.drop(columns=ALL, errors="ignore")
     if out is not None:
         files.write_tsv(out, table)
-        used = {f"input {i}": path for i, path in enumerate(inputs, 1)}
+        used = {f"input {i}": path for i, path in enumerate(read, 1)}
         files.write_provenance(out, "stats", settings, used, given={"inputs": inputs, "out": out})
     return table
 
@@ -133,6 +138,23 @@ def _share(part: float, whole: float) -> float:
 # ---- what is counted
 
 
+def _given(path: str) -> list[tuple[str, str | None]]:
+    """The stores and files that an input stands for, with the genome that a file is, None for a store."""
+    if (Path(path) / "store.json").is_file():
+        return [(path, None)]
+    if path == "-":
+        return [(path, path)]
+    if Path(path).is_dir():
+        return [(str(file), stem(file)) for file in sequence_files(Path(path))]
+    if not files.is_sheet(path):
+        return [(path, stem(Path(path)))]
+    sheet = sheet_of_genomes(path)
+    if (missing := sheet["path"] == "").any():
+        name = sheet["genome"][missing].iloc[0]
+        raise InputError(f"{path}: genome {name!r} has no path; `genossl fetch {path} --out genomes` first")
+    return [(str(Path(path).parent / row["path"]), row["genome"]) for row in sheet.to_dict("records")]
+
+
 def _contigs_of_file(path: str) -> Iterator[tuple[tuple[str, ...], Tally]]:
     """A tally of each record, as they come."""
     name, tally = "", Tally()
@@ -155,9 +177,9 @@ def _contigs_of_file(path: str) -> Iterator[tuple[tuple[str, ...], Tally]]:
     yield (path, name), tally
 
 
-def _file(path: str) -> Iterator[tuple[tuple[str, ...], Tally]]:
+def _file(path: str, genome: str) -> Iterator[tuple[tuple[str, ...], Tally]]:
     for _, tally in _contigs_of_file(path):
-        yield (path, "-" if path == "-" else stem(Path(path))), tally
+        yield (path, genome), tally
 
 
 def _genomes(path: str, by: By) -> Iterator[tuple[tuple[str, ...], Tally]]:

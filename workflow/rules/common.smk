@@ -1,4 +1,5 @@
 # Settings and targets.
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,8 @@ if not NAME.fullmatch(str(config["collection"])):
     )
 # what is run, all --configfile and --config laid together, for genossl check
 CHECKED = Path(f"logs/{config['collection']}/config.json")
+# what its messages call it: the file that people edit
+CONFIGURED = os.path.relpath([*workflow.configfiles, CHECKED][0])
 RESULTS = f"results/{config['collection']}"
 try:
     GENOMES = sheet_of_genomes(config["genomes"])
