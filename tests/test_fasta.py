@@ -415,3 +415,15 @@ def test_pyfaidx_is_used_where_it_can_be(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fasta, "records", never)
     for form in ("plain", "bgzip"):
         fasta.fetch(genome(tmp_path, form)[0], [("a", 3, 9, "+")])
+
+
+def test_memory_that_runs_out_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def read(self, size: int) -> bytes:
+            raise MemoryError
+
+    (tmp_path / "a.fa").write_bytes(b">a\nACGT\n")
+    with Source(tmp_path / "a.fa") as source:
+        monkeypatch.setattr(source, "_stream", Full())
+        with pytest.raises(MemoryError):
+            source.read(10)

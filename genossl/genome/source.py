@@ -99,6 +99,8 @@ class Source:
             if error.errno is not None:
                 raise InputError(f"{self.path}: cannot be read ({error.strerror})") from None
             raise InputError(f"{self.path}: the {self.kind} data is damaged or others follow it ({error})") from None
+        except MemoryError:
+            raise
         except Exception as error:  # each library has an error of its own
             raise InputError(f"{self.path}: the {self.kind} data is damaged ({error})") from None
         self.unpacked += len(block)

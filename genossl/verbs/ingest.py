@@ -343,6 +343,8 @@ def _parsed(path: str, text: str) -> tuple[Any, list[tuple]]:
             record = SeqIO.read(io.StringIO(text), "genbank")
             genes = [f for f in record.features if f.type in FEATURE_TYPES and f.location is not None]
             return record, [_feature(gene) for gene in genes]
+        except MemoryError:
+            raise
         except Exception as error:  # of many kinds, by what is wrong with the text
             said = " ".join(str(error).split())
             raise InputError(f"{path}: is no GenBank file that can be read ({said})") from None
