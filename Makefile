@@ -67,7 +67,7 @@ $(PEERS_READY): benchmarks/peers.txt
 	rm -f $(PEERS)/.ready-*
 	touch $@
 
-test: $(READY)  ## the tests (under 15 minutes on 2 cores)
+test: $(READY)  ## the tests (under 20 minutes on 2 cores)
 	$(RUN) python -m pytest
 
 test-slurm: $(READY)  ## the workflow on a Slurm that root brings up here on Debian, else skipped (a quarter of an hour)
