@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or audit: in --config)", "verbs/audit.py", "Settings"))
@@ -27,9 +27,7 @@ from genossl.cli.options import PATH, config_option, set_option, settings_option
     type=click.Choice(["invariant", "as_given"]),
     help="Whether a sequence and its reverse complement are one to the task; default: as genossl tasks was told.",
 )
-@config_option
-@settings_option
-@set_option
+@settings_options
 def audit(
     labels: tuple[Path, ...], out: Any, sequences: Any, pretrained: Any, kind: Any, strand: Any, config_file: Any,
     settings: Any, assignments: Any,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(
@@ -20,9 +20,7 @@ from genossl.cli.options import PATH, config_option, set_option, settings_option
 @click.option("--out", required=True, type=PATH, metavar="SCORES", help="The table of scores, .tsv")
 @click.option("--task", help="Name of the task; default: the labels' file name.")
 @click.option("--rival", metavar="NAME", help="Embedding to beat, '' for none; short for --set rival=NAME.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Embeddings at once.")
 def cluster(
     embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, rival: Any, config_file: Any, settings: Any,
@@ -36,7 +34,7 @@ def cluster(
     from genossl import config
     from genossl.verbs import cluster as verb
 
-    mapping = verb_settings("cluster", config_file, settings, assignments) | ({} if rival is None else {"rival": rival})
+    mapping = verb_settings("cluster", config_file, settings, assignments, rival=rival)
     built = config.build(verb.Settings, mapping, "cluster")
     verb.run(list(embeddings), labels, task or labels.name.split(".")[0], out, built, threads)
     for line in verb.summary(out):

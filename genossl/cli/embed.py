@@ -9,11 +9,9 @@ import click
 from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
-    config_option,
     device_option,
     part_of,
-    set_option,
-    settings_option,
+    settings_options,
     threads_option,
     verb_command,
     verb_settings,
@@ -35,9 +33,7 @@ from genossl.cli.options import (
 )
 @click.option("--features", type=PATH, metavar="GFF3", help="Only the rows of one type, --set feature=gene.")
 @click.option("--by", metavar="window|contig|genome", help="What a vector is of; short for --set by=...")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 @click.option("--part", metavar="I/N", help="Only the I-th of N parts: genomes of a store, or contigs of a folder.")
@@ -58,7 +54,7 @@ def embed(
     from genossl import config
     from genossl.verbs import embed as verb
 
-    mapping = verb_settings("embed", config_file, settings, assignments) | ({} if by is None else {"by": by})
+    mapping = verb_settings("embed", config_file, settings, assignments, by=by)
     built = config.build(verb.Settings, mapping, "embed")
     rows = verb.run(encoder, source, out, built, sequences, device, threads, part_of(part), regions, features, replace)
     talk.tell(f"{out}: {rows:,} rows", out)

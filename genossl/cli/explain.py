@@ -7,16 +7,7 @@ from typing import Any
 
 import click
 
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or explain: in --config)", "verbs/explain.py", "Settings"))
@@ -27,9 +18,7 @@ from genossl.cli.options import (
 @click.option("--method", metavar="ism|occlusion", help="How; short for --set method=...")
 @click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; checked by sha256.")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def explain(
@@ -45,8 +34,7 @@ def explain(
     from genossl import config
     from genossl.verbs import explain as verb
 
-    mapping = verb_settings("explain", config_file, settings, assignments)
-    mapping |= {name: value for name, value in {"about": about, "method": method}.items() if value is not None}
+    mapping = verb_settings("explain", config_file, settings, assignments, about=about, method=method)
     built = config.build(verb.Settings, mapping, "explain")
     for line in verb.run(head, source, out, built, encoder, sequences, device, threads):
         click.echo(line)

@@ -8,16 +8,14 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or fetch: in --config)", "verbs/fetch.py", "Settings"))
 @click.argument("accessions", metavar="ACCESSIONS")
 @click.option("--out", required=True, type=PATH, metavar="FOLDER", help="Where the genomes and genomes.tsv go.")
 @click.option("--dry-run", is_flag=True, help="Print what is there and what would be fetched; ask nobody.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 def fetch(
     accessions: str, out: Path, dry_run: bool, config_file: Any, settings: Any, assignments: Any
 ) -> None:  # fmt: skip

@@ -10,11 +10,9 @@ import click
 from genossl.cli import choices, talk
 from genossl.cli.options import (
     PATH,
-    config_option,
     device_option,
     of_kind,
-    set_option,
-    settings_option,
+    settings_options,
     threads_option,
     verb_command,
     verb_settings,
@@ -30,9 +28,7 @@ from genossl.cli.options import (
 @click.option("--out", required=True, type=PATH, metavar="PREDICTIONS", help=".npz; what was tried beside it as .json")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of LABELS refer to.")
 @click.option("--kind", metavar="KIND", help="What a label is, as for probe; default: as genossl tasks was told.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def finetune(

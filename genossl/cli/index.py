@@ -8,25 +8,14 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or index: in --config)", "verbs/index.py", "Settings"))
 @click.argument("encoder", metavar="ENCODER")
 @click.argument("genomes", metavar="GENOMES")
 @click.option("--out", required=True, type=PATH, metavar="INDEX", help="Folder; an older index there is replaced.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def index(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or ingest: in --config)", "verbs/ingest.py", "Settings"))
@@ -27,9 +27,7 @@ from genossl.cli.options import PATH, config_option, set_option, settings_option
     show_default=True,
     help="Genomes read at once; 0: as many as there are cores and large files for.",
 )
-@config_option
-@settings_option
-@set_option
+@settings_options
 def ingest(
     paths: tuple[str, ...], out: Path, threads: int, config_file: Any, settings: Any, assignments: Any
 ) -> None:  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(
@@ -32,9 +32,7 @@ from genossl.cli.options import PATH, config_option, set_option, settings_option
 @click.option("--z", type=float, metavar="Z", help="Caution of the rules; short for --set z=Z.")
 @click.option("--window", type=int, metavar="BASES", help="Short for --set window=BASES.")
 @click.option("--step", type=int, metavar="BASES", help="From window to window; short for --set step=BASES.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 def label(
     source: str, seeds: Any, motifs: Any, out: Path, sequences: Any, k: Any, z: Any, window: Any, step: Any,
     config_file: Any, settings: Any, assignments: Any,
@@ -49,9 +47,7 @@ def label(
     from genossl import config
     from genossl.verbs import label as verb
 
-    mapping = verb_settings("label", config_file, settings, assignments)
-    short = {"k": k, "z": z, "window": window, "step": step}
-    mapping |= {name: value for name, value in short.items() if value is not None}
+    mapping = verb_settings("label", config_file, settings, assignments, k=k, z=z, window=window, step=step)
     built = config.build(verb.Settings, mapping, "label")
     for line in verb.run(source, out, built, seeds, motifs, sequences):
         talk.tell(line, out)

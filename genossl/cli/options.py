@@ -52,7 +52,7 @@ def verb_command(*settings: tuple[str, str, str]) -> Callable[[Callable[..., Non
     return decorate
 
 
-config_option = click.option(
+_config = click.option(
     "--config",
     "config_file",
     metavar="FILE",
@@ -74,10 +74,18 @@ threads_option = click.option(
 )
 
 
+def settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `verb_settings` takes: config_file, settings and assignments."""
+    return _config(settings_option(set_option(command)))
+
+
 def verb_settings(
-    verb: str, config_file: str | None, settings: str | None, assignments: tuple[str, ...]
+    verb: str, config_file: str | None, settings: str | None, assignments: tuple[str, ...], **short: Any
 ) -> dict[str, Any]:
-    """The verb's section of the file, the JSON object and the single assignments, in this order."""
+    """The verb's section of the file, the JSON object, the single assignments, and options of their own, in this order.
+
+    short: by the names of the settings; None where the option was not given.
+    """
     from genossl import config
 
     mapping = (config.read_yaml(config_file).get(verb) or {}) if config_file else {}
@@ -89,7 +97,7 @@ def verb_settings(
         config.set_path(nested, assignment if assignment.partition("=")[0].count(".") else f"{verb}.{assignment}")
     if extra := [name for name in nested if name != verb]:
         raise InputError(f"--set {extra[0]}: expected {verb}.key=value")
-    return nested[verb]
+    return nested[verb] | {name: value for name, value in short.items() if value is not None}
 
 
 def of_kind(mapping: dict[str, Any], labels: Path, given: str | None) -> dict[str, Any]:

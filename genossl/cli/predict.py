@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or predict: in --config)", "verbs/predict.py", "Settings"))
@@ -35,9 +26,7 @@ from genossl.cli.options import (
 @click.option("--window", type=int, metavar="BASES", help="Short for --set window=BASES.")
 @click.option("--step", type=int, metavar="BASES", help="From window to window; short for --set step=BASES.")
 @click.option("--by", metavar="read|contig|genome", help="What a row of OUT is; short for --set by=...")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def predict(
@@ -54,9 +43,7 @@ def predict(
     from genossl import config
     from genossl.verbs import predict as verb
 
-    mapping = verb_settings("predict", config_file, settings, assignments)
-    short = {"window": window, "step": step, "by": by}
-    mapping |= {name: value for name, value in short.items() if value is not None}
+    mapping = verb_settings("predict", config_file, settings, assignments, window=window, step=step, by=by)
     built = config.build(verb.Settings, mapping, "predict")
     for line in verb.run(head, source, out, built, encoder, sequences, device, threads):
         talk.tell(line, out)

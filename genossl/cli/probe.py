@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import PATH, config_option, of_kind, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, of_kind, settings_options, verb_command, verb_settings
 
 
 @verb_command(
@@ -33,9 +33,7 @@ from genossl.cli.options import PATH, config_option, of_kind, set_option, settin
 @click.option(
     "--audit", type=PATH, metavar="TSV", help="The audit's .rows.tsv: scores also on clean rows, in .subsets.tsv."
 )
-@config_option
-@settings_option
-@set_option
+@settings_options
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Embeddings probed at once.")
 def probe(
     embeddings: tuple[Path, ...], labels: Path, out: Path, task: Any, save_head: Any, kind: Any,

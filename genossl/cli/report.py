@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from genossl.cli.options import PATH, config_option, set_option, settings_option, verb_command, verb_settings
+from genossl.cli.options import PATH, settings_options, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or report: in --config)", "verbs/report.py", "Settings"))
 @click.argument("results", type=PATH, metavar="RESULTS")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help="The report, one self-contained .html")
-@config_option
-@settings_option
-@set_option
+@settings_options
 def report(results: Path, out: Path, config_file: Any, settings: Any, assignments: Any) -> None:
     """Write the report of a results folder and print its three findings."""
     from genossl import config

@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or retrieve: in --config)", "verbs/retrieve.py", "Settings"))
@@ -47,9 +38,7 @@ from genossl.cli.options import (
 @click.option(
     "--fitted-on", type=PATH, metavar="STORE", help="Where the store that RUN learnt from is now (--evaluate)."
 )
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def retrieve(
@@ -64,9 +53,8 @@ def retrieve(
     from genossl import config
     from genossl.verbs import retrieve as verb
 
-    mapping = verb_settings("retrieve", config_file, settings, assignments)
-    short = {"top": top, "step": step, "splits": splits.split(",") if splits is not None else None}
-    mapping |= {name: value for name, value in short.items() if value is not None}
+    among = None if splits is None else splits.split(",")
+    mapping = verb_settings("retrieve", config_file, settings, assignments, top=top, step=step, splits=among)
     built = config.build(verb.Settings, mapping, "retrieve")
     if (evaluate is None) == (query is None):
         raise click.UsageError("expected either QUERY with --genomes and --out, or --evaluate STORE")

@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or score: in --config)", "verbs/score.py", "Settings"))
@@ -26,9 +17,7 @@ from genossl.cli.options import (
 @click.option("--out", required=True, type=PATH, metavar="TABLE", help="Table of records, .tsv, .tsv.gz or -")
 @click.option("--store", type=PATH, help="Training genomes, for the Markov models; default: INPUT where it is they.")
 @click.option("--variants", type=PATH, metavar="VCF", help="Substitutions to score, into TABLE's .variants.tsv")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def score(

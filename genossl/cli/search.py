@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or search: in --config)", "model/neighbours.py", "Settings"))
@@ -28,9 +19,7 @@ from genossl.cli.options import (
 @click.option("--top", type=int, metavar="N", help="Hits of a query; short for --set top=N.")
 @click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; checked by sha256.")
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of a labelled table refer to.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def search(
@@ -46,8 +35,7 @@ def search(
     from genossl import config
     from genossl.verbs import search as verb
 
-    mapping = verb_settings("search", config_file, settings, assignments)
-    mapping |= {name: value for name, value in {"by": by, "top": top}.items() if value is not None}
+    mapping = verb_settings("search", config_file, settings, assignments, by=by, top=top)
     built = config.build(verb.Settings, mapping, "search")
     count = verb.run(index, query, out, built, encoder, sequences, device, threads)
     talk.tell(f"{out}: {count:,} hits", out)

@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import choices, talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(
@@ -30,9 +21,7 @@ from genossl.cli.options import (
     "--out", required=True, type=PATH, metavar="TABLE", help="Flip rates and correlations, .tsv, .tsv.gz or -"
 )
 @click.option("--sequences", type=PATH, help="Store or FASTA that the coordinates of the task refer to.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def strands(

@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from genossl.cli import talk
-from genossl.cli.options import (
-    PATH,
-    config_option,
-    device_option,
-    set_option,
-    settings_option,
-    threads_option,
-    verb_command,
-    verb_settings,
-)
+from genossl.cli.options import PATH, device_option, settings_options, threads_option, verb_command, verb_settings
 
 
 @verb_command(("Settings (--set KEY=VALUE, or track: in --config)", "verbs/track.py", "Settings"))
@@ -29,9 +20,7 @@ from genossl.cli.options import (
 @click.option("--encoder", metavar="ENCODER", help="Where the encoder is now, if not where it was; of a FASTA query.")
 @click.option("--genome", metavar="NAME", help="Only this genome; short for --set genome=...")
 @click.option("--sequences", type=PATH, help="Store or FASTA with the lengths of the contigs, for bigWig.")
-@config_option
-@settings_option
-@set_option
+@settings_options
 @device_option
 @threads_option
 def track(
@@ -47,9 +36,7 @@ def track(
     from genossl import config
     from genossl.verbs import track as verb
 
-    short = {"component": component, "pc": pc, "genome": genome}
-    mapping = verb_settings("track", config_file, settings, assignments)
-    mapping |= {name: value for name, value in short.items() if value is not None}
+    mapping = verb_settings("track", config_file, settings, assignments, component=component, pc=pc, genome=genome)
     built = config.build(verb.Settings, mapping, "track")
     drawn = verb.run(embeddings, out, built, query, encoder, sequences, device, threads)
     talk.tell(f"{out}: {drawn.contigs:,} contigs, {drawn.bases:,} bases, highest {drawn.highest}", out)
