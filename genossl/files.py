@@ -231,6 +231,11 @@ def beside(path: str | Path, name: str) -> Path:
     return Path(f"{stem}.{name}{dot}{ending}")
 
 
+def replaceable(folder: Path, mark: str) -> bool:
+    """Whether a folder may be written whole: it is new, or empty, or holds the file that tells what it replaces."""
+    return not folder.exists() or (folder / mark).is_file() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 def sealed(value: dict[str, Any]) -> dict[str, Any]:
     """The same with a checksum of itself, for a description that others rely on."""
     plain = json.loads(json.dumps(value, default=_plain))

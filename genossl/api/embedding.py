@@ -182,7 +182,7 @@ def _bases(window: int, encoder: Encoder) -> int:
         raise InputError(f"window {window}: expected bases, 0 for as many as in training, or -1 for whole records")
     if window == 0 and not encoder.length:
         raise InputError("window 0: the encoder was not trained on windows; expected bases, or -1 for whole records")
-    return {-1: 0, 0: encoder.length}.get(window, window)
+    return inputs.window_bases(window, encoder.length)
 
 
 def known(pool: Pool) -> Pool:

@@ -12,7 +12,6 @@ import pandas as pd
 from genossl import config
 from genossl.api.sequences import tokens_of
 from genossl.genome import inputs
-from genossl.genome.alphabet import N
 from genossl.model import index, neighbours
 from genossl.model.index import Index
 
@@ -65,10 +64,9 @@ class GenomeIndex:
     def _windows(self, sequences: list[np.ndarray]) -> Iterator[neighbours.Window]:
         window, step = self.index.about["window"], self.index.about["settings"]["step"]
         for i, tokens in enumerate(sequences):
-            for start in inputs.starts(len(tokens), window, step):
-                part = tokens[start : start + window] if window else tokens
-                row = {"id": "", "start": start, "end": start + len(part), "n_N": int((part == N).sum())}
-                yield i, inputs.Item(row, part)
+            # without a name, since no contig of the index is what is asked for
+            for item in inputs.windows(inputs.Contig(i, "", "", tokens), window, step):
+                yield i, item
 
 
 def open_index(path: str | Path, encoder: str | None = None, device: str = "auto") -> GenomeIndex:

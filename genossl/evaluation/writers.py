@@ -20,6 +20,11 @@ from genossl.evaluation import annotated
 Write = Callable[[list[dict[str, Any]], np.ndarray], None]
 
 
+def npy_header(stream: IO[bytes], shape: tuple[int, int]) -> None:
+    """The header of an .npy of float32; numpy pads it so that the first axis may grow without moving the data."""
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
 class Npy:
     """.npy, filled row by row behind a header that is corrected at the end, and the .tsv of its rows."""
 
@@ -38,21 +43,16 @@ class Npy:
     def write(self, rows: list[dict[str, Any]], vectors: np.ndarray) -> None:
         if not self.shape[0]:
             self.shape = (0, vectors.shape[1])
-            self._header()
+            npy_header(self.vectors, self.shape)
             self.rows.write("\t".join(rows[0]) + "\n")
         self.vectors.write(np.ascontiguousarray(vectors, np.float32).tobytes())
         self.rows.writelines("\t".join(map(str, row.values())) + "\n" for row in rows)
         self.shape = (self.shape[0] + len(rows), self.shape[1])
 
-    def _header(self) -> None:
-        # numpy pads the header so that the first axis may grow without moving the data
-        description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(self.vectors, description)
-
     def _finish(self, *error: Any) -> None:
         if error[0] is None and self.shape[0]:
             self.vectors.seek(0)
-            self._header()
+            npy_header(self.vectors, self.shape)
             files.clear([self.path.with_suffix(".tsv")])  # new vectors never stand beside the rows of an older table
 
     def __exit__(self, *error: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +14,8 @@ from genossl.genome import fasta
 from genossl.genome.alphabet import N, reverse_complement
 from genossl.genome.labels import read_labels
 from genossl.genome.places import Known, Places
-from genossl.genome.source import Source
-from genossl.genome.store import TokenStore
-
-ENDINGS = re.compile(r"(\.(fa|fasta|fna|ffn|frn|fas|fsa|fq|fastq))?(\.(gz|bgz|bgzf|bz2|xz|zst))?$", re.IGNORECASE)
+from genossl.genome.source import Source, stem
+from genossl.genome.store import TokenStore, is_store
 
 
 class Item(NamedTuple):
@@ -26,6 +23,11 @@ class Item(NamedTuple):
 
     row: dict[str, Any]  # id, where it comes from, n_N, length
     tokens: np.ndarray  # uint8 (L,)
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is wholly N: like any other such sequence, and like nothing that is known."""
+        return self.row["n_N"] == len(self.tokens)
 
 
 class Contig(NamedTuple):
@@ -66,11 +68,6 @@ def read(
         return _labelled(path, sequences)
     found = contigs(path, wanted)
     return (item for contig in found for item in windows(contig, window, step, places))
-
-
-def is_store(path: Path) -> bool:
-    """Whether the folder is a token store."""
-    return (path / "store.json").is_file()
 
 
 def known(path: str | Path) -> list[Known]:
@@ -134,7 +131,12 @@ def is_table(path: Path) -> bool:
 
 def name_of(path: str | Path) -> str:
     """What FASTA is called as a genome: the file's name without its endings."""
-    return "-" if str(path) == "-" else ENDINGS.sub("", Path(path).name)
+    return "-" if str(path) == "-" else stem(Path(path))
+
+
+def window_bases(window: int, learnt: int) -> int:
+    """A window as `read` takes it, 0 for whole records, of one as settings have it: 0 as `learnt`, -1 whole records."""
+    return {-1: 0, 0: learnt}.get(window, window)
 
 
 def starts(length: int, window: int, step: int) -> list[int]:
@@ -208,7 +210,7 @@ def cut(path: Path, table: pd.DataFrame, sequences: str | Path) -> Iterator[tupl
     strands = table["strand"] if "strand" in table else ["+"] * len(table)
     genomes = table["genome"] if "genome" in table else [None] * len(table)
     places = list(zip(table["id"], genomes, table["contig"], table["start"], table["end"], strands, strict=True))
-    if is_store(Path(sequences)):
+    if is_store(sequences):
         found = _of_store(path, TokenStore.open(sequences), places)
     else:
         requests = [(contig, start, end, "-" if strand == "-" else "+") for _, _, contig, start, end, strand in places]

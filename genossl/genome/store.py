@@ -33,6 +33,11 @@ FEATURES = (
 FEATURE_TYPES = ("CDS", "gene", "rRNA", "tRNA")
 
 
+def is_store(path: str | Path) -> bool:
+    """Whether a folder is a token store."""
+    return (Path(path) / "store.json").is_file()
+
+
 @dataclass(frozen=True)
 class TokenStore:
     """A store opened for reading; the bases stay on disk until they are looked at.
@@ -69,7 +74,7 @@ class TokenStore:
     def open(cls, folder: str | Path) -> TokenStore:
         """Raises InputError where the folder is no store, is damaged or was written by a newer version."""
         folder = Path(folder)
-        if not (folder / "store.json").is_file():
+        if not is_store(folder):
             raise InputError(f"{folder}: no token store (no store.json); make one: genossl ingest PATH --out {folder}")
         meta = read_json(folder / "store.json")
         found = meta.get("format") if isinstance(meta, dict) else None

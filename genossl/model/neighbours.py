@@ -54,7 +54,7 @@ def search(index: Index, windows: Iterable[Window], settings: Settings) -> Itera
     """
     if settings.by == "genome" and not index.rows["genome"].iloc[0]:
         raise InputError(f"{index.folder}: is of FASTA and knows no genomes; index a token store, or search by contig")
-    known = ((name, item) for name, item in windows if item.row["n_N"] < len(item.tokens))
+    known = ((name, item) for name, item in windows if not item.blank)
     return (_windows if settings.by == "window" else _groups)(index, known, settings)
 
 

@@ -26,7 +26,7 @@ from genossl.genome import inputs, sketch
 from genossl.genome.alphabet import reverse_complement
 from genossl.genome.intervals import overlaps
 from genossl.genome.labels import files_of, read_labels
-from genossl.genome.store import TokenStore
+from genossl.genome.store import TokenStore, is_store
 
 Strand = Literal["invariant", "as_given"]
 OUTCOMES = ("pass", "warn", "fail")
@@ -463,7 +463,7 @@ def _why_rows(rows: Rows, column: str) -> str:
 
 def _whole_genomes(sequences: str | Path | None, names: set[str]) -> Callable[[str], list[np.ndarray]] | None:
     """Contigs of a genome of the store, or None where there is no store that has all of them."""
-    if sequences is None or not (Path(sequences) / "store.json").is_file():
+    if sequences is None or not is_store(sequences):
         return None
     store = TokenStore.open(sequences)
     contigs = {name: rows.index for name, rows in store.contigs.groupby("genome")}
@@ -522,7 +522,7 @@ def _pretraining(rows: Rows, settings: Settings, pretrained: str | Path | None) 
 def _collection(path: str | Path, settings: Settings, names: list[str]) -> Iterator[np.ndarray]:
     """The contigs that pretraining reads: of a store those of its splits, of FASTA all. Their names go into `names`."""
     names.clear()
-    if not (Path(path) / "store.json").is_file():
+    if not is_store(path):
         for item in files.progress(inputs.read(path, 0, 0), "audit: pretraining", "contig"):
             names.append(item.row["contig"])
             yield item.tokens

@@ -17,7 +17,7 @@ from genossl.evaluation.dataset import is_dataset
 from genossl.evaluation.table import tables
 from genossl.files import NAME, read_sheet
 from genossl.genome.accessions import sheet_of_genomes
-from genossl.genome.store import TokenStore
+from genossl.genome.store import TokenStore, is_store
 from genossl.model.tracking import TRACKERS
 from genossl.verbs import audit, cluster, embed, fetch, finetune, ingest, probe, report, rerun, strands
 from genossl.verbs import tasks as labelled
@@ -183,7 +183,7 @@ def artefact(path: Path) -> list[str]:
     Raises one InputError that names every file that has changed.
     """
     made, lines = rerun.run(path), []
-    if (path / "store.json").is_file():
+    if is_store(path):
         store = TokenStore.open(path)
         store.verify()
         lines.append(f"{path}: {len(store.tokens):,} bases and all tables are as they were written")

@@ -129,7 +129,7 @@ def _open(
     both_strands = averaged(source, settings)
     opened = open_encoder(encoder, settings.pool, both_strands, device, threads, settings.precision)
     settings = dataclasses.replace(settings, both_strands=both_strands, precision=opened.precision)
-    window = {-1: 0, 0: opened.window}.get(settings.window, settings.window)
+    window = inputs.window_bases(settings.window, opened.window)
 
     def batches(items: Iterator[inputs.Item]) -> Iterator[Batch]:
         while rows := list(islice(items, settings.rows)):

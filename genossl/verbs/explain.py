@@ -94,11 +94,7 @@ def run(
     """
     out = Path(out)
     files.spare([out], [*files_of(source), sequences])
-    if (
-        out.exists()
-        and not (out / "explain.provenance.json").is_file()
-        and not (out.is_dir() and not any(out.iterdir()))
-    ):
+    if not files.replaceable(out, "explain.provenance.json"):
         raise InputError(f"{out}: exists and is no explanation; expected a new folder or one to replace")
     attribution.library()
     head = saved_head.load(path)
@@ -109,7 +105,7 @@ def run(
         spec, head.about["pool"], head.about["both_strands"], device, threads, "fp32"
     )
     learnt = head.about["bases"]["median"] if head.about["bases"] else trained_on
-    window = {-1: 0, 0: learnt}.get(settings.window, settings.window)
+    window = inputs.window_bases(settings.window, learnt)
     items = inputs.read(source, window, settings.step, sequences)
     first = next(items, None)
     if first is None:
@@ -149,7 +145,7 @@ def _explained(
 ) -> Iterator[Explained]:
     """Each window of which anything is known."""
     for item in items:
-        if item.row["n_N"] == len(item.tokens):
+        if item.blank:
             continue
         odds_K = head.log_odds(embedder([item.tokens]))[0]
         said = int(odds_K.argmax())

@@ -16,6 +16,7 @@ import numpy as np
 from genossl import files
 from genossl.errors import InputError
 from genossl.evaluation import nearest
+from genossl.evaluation.writers import npy_header
 from genossl.genome import inputs
 from genossl.model.embedders import UNTRAINED, Opened, open_encoder
 from genossl.model.embedding import Pool
@@ -60,17 +61,17 @@ def run(
     """
     out = Path(out)
     files.spare([out], [genomes])
-    if out.exists() and not (out / ABOUT).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if not files.replaceable(out, ABOUT):
         raise InputError(f"{out}: exists and is no index; expected a new folder or an index to replace")
     if inputs.is_table(Path(genomes)):
         raise InputError(f"{genomes}: is a labelled table; expected a token store or FASTA")
     if settings.kind == "ivf":
         nearest.require_faiss()
     opened = open_encoder(encoder, settings.pool, settings.both_strands, device, threads, settings.precision)
-    window = {-1: 0, 0: opened.window}.get(settings.window, settings.window)
+    window = inputs.window_bases(settings.window, opened.window)
     settings = dataclasses.replace(settings, precision=opened.precision)
     # a window of nothing but N is like any other one, and like no sequence
-    items = (item for item in inputs.read(genomes, window, settings.step) if item.row["n_N"] < len(item.tokens))
+    items = (item for item in inputs.read(genomes, window, settings.step) if not item.blank)
     with files.new_folder(out) as folder:
         count, width = _embed(opened, items, folder, settings.rows, f"index {encoder}", device)
         if not count:
@@ -112,20 +113,14 @@ def _embed(
                     vectors_NC = opened.embedder([item.tokens for item in some])
                 width = vectors_NC.shape[1]
                 if not count:
-                    _header(vectors, count, width)
+                    npy_header(vectors, (count, width))
                 vectors.write(np.ascontiguousarray(vectors_NC, np.float32).tobytes())
                 table.writelines(files.tsv_line(item.row.get(name, "") for name in ROWS) for item in some)
                 count += len(some)
                 bar.update(len(some))
         vectors.seek(0)
-        _header(vectors, count, width)
+        npy_header(vectors, (count, width))
     return count, width
-
-
-def _header(stream: Any, count: int, width: int) -> None:
-    """Of .npy; numpy pads it so that the count may grow without moving the data."""
-    description = {"descr": "<f4", "fortran_order": False, "shape": (count, width)}
-    np.lib.format.write_array_header_1_0(stream, description)
 
 
 def _to_unit(vectors_NC: np.ndarray, scale: Scale, path: Path) -> None:

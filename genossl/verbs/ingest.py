@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from genossl.errors import InputError
-from genossl.files import is_sheet, new_folder, progress, read_json, read_sheet, write_provenance
+from genossl.files import is_sheet, new_folder, progress, read_json, read_sheet, replaceable, write_provenance
 from genossl.genome import fasta, gff
 from genossl.genome.source import Source, sequence_files, stem
 from genossl.genome.store import FEATURE_TYPES, FEATURES, Writer
@@ -82,7 +82,7 @@ def run(paths: list[str], out: str | Path, settings: Settings = Settings(), thre
     """
     _check(settings)
     out = Path(out)
-    if out.exists() and not (out / "store.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if not replaceable(out, "store.json"):
         raise InputError(f"{out}: exists and is no token store, expected a new folder or a store to replace")
     genomes, sheets = collection(paths)
     with contextlib.suppress(InputError, AttributeError):  # where there is none, or a damaged one

@@ -68,7 +68,7 @@ def run(
     precision = head.about.get("precision", "auto")
     embedder, trained_on, weights, _ = open_encoder(spec, pool, both, device, threads, precision)
     learnt = head.about["bases"]["median"] if head.about["bases"] else trained_on
-    window = {-1: 0, 0: learnt}.get(settings.window, settings.window)
+    window = inputs.window_bases(settings.window, learnt)
     if window != learnt:
         log.warning("windows of %s bases; the head was calibrated on %d", window or "any number of", learnt)
     items = inputs.read(source, window, settings.step, sequences)

@@ -30,7 +30,7 @@ from genossl.genome import fasta, inputs, kmers
 from genossl.genome.alphabet import N, reverse_complement
 from genossl.genome.genes import RESIDUES, Genes, read_proteins
 from genossl.genome.source import Source
-from genossl.genome.store import TokenStore
+from genossl.genome.store import TokenStore, is_store
 from genossl.genome.windows import Batch, generator
 from genossl.methods.clip import CLIP
 from genossl.model import checkpoint
@@ -305,7 +305,7 @@ def _training_store(path: str | Path, about: dict[str, Any], given: str | Path |
             files.read_json(checkpoint.encoder_folder(path) / "run.provenance.json")["inputs"]["store"]["path"]
         )
         given = given.parent
-        if not (given / "store.json").is_file():
+        if not is_store(given):
             raise InputError(f"{path}: its store is no longer at {given}; say where: --fitted-on STORE")
         store = TokenStore.open(given)
         if store.checksum() != about["store"]:

@@ -25,7 +25,7 @@ from genossl.evaluation.scores import interval
 from genossl.genome import inputs, markov
 from genossl.genome.alphabet import N, decode, encode, reverse_complement
 from genossl.genome.inputs import Item
-from genossl.genome.store import TokenStore
+from genossl.genome.store import TokenStore, is_store
 from genossl.genome.variants import Variant, read_vcf
 from genossl.methods.causal_lm import CausalLM
 from genossl.model import checkpoint
@@ -81,7 +81,7 @@ def run(
     model, about = load_method(run_folder, str(encoder_device(device))), checkpoint.describe(run_folder)
     if not isinstance(model, CausalLM):
         raise InputError(f"{run_folder}: is of {about['method']}; expected causal_lm")
-    of_store = TokenStore.open(source) if (Path(source) / "store.json").is_file() else None
+    of_store = TokenStore.open(source) if is_store(source) else None
     if of_store is None and settings.splits:
         raise InputError(f"{source}: score.splits chooses genomes of a token store, and this is none")
     if of_store is None and inputs.is_table(Path(source)):

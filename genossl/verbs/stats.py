@@ -17,7 +17,7 @@ from genossl.genome import fasta
 from genossl.genome.accessions import sheet_of_genomes
 from genossl.genome.alphabet import N
 from genossl.genome.source import sequence_files, stem
-from genossl.genome.store import TokenStore
+from genossl.genome.store import TokenStore, is_store
 
 By = Literal["genome", "split", "contig", "all"]
 ALL = "all"
@@ -140,7 +140,7 @@ def _share(part: float, whole: float) -> float:
 
 def _given(path: str) -> list[tuple[str, str | None]]:
     """The stores and files that an input stands for, with the genome that a file is, None for a store."""
-    if (Path(path) / "store.json").is_file():
+    if is_store(path):
         return [(path, None)]
     if path == "-":
         return [(path, path)]

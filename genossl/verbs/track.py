@@ -271,7 +271,7 @@ def _embedded(
     if others:
         raise InputError(f"query {path}: holds {len(others) + 1} sequences, expected one")
     longest = max(int((part.rows["end"] - part.rows["start"]).max()) for part in _windows(embeddings, ""))
-    items = [item for item in inputs.windows(contig, longest, 0) if item.row["n_N"] < len(item.tokens)]
+    items = [item for item in inputs.windows(contig, longest, 0) if not item.blank]
     if not items:
         raise InputError(f"query {path}: has no known base")
     return opened.embedder([item.tokens for item in items]).astype(float).mean(0), opened.weights
